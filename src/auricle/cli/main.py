@@ -1,0 +1,49 @@
+"""The `auricle` command: its subcommands, and how a user's mistake becomes one sentence and exit code 2."""
+
+import sys
+
+import typer
+
+from auricle.cli import answering, info
+from auricle.errors import UserError
+
+app = typer.Typer(
+    name="auricle",
+    help="Qwen2-Audio, complete: hear speech, sounds and music, answer in text.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("transcribe")(answering.transcribe)
+app.command("ask")(answering.ask)
+app.command("info")(info.info)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version and exit.")
+) -> None:
+    if version:
+        from auricle import __version__
+
+        print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; exit codes: 0 done, 2 the user's input is wrong, 1 anything else."""
+    try:
+        app()
+    except UserError as error:
+        print(f"auricle: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

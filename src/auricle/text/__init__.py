@@ -1,0 +1,6 @@
+"""Text and token ids. What a user types can never become a special id."""
+
+from auricle.text.stream import StreamDecoder
+from auricle.text.tokenizer import Tokenizer
+
+__all__ = ["StreamDecoder", "Tokenizer"]

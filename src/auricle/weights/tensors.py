@@ -1,0 +1,38 @@
+"""Every tensor of a directory's safetensors files, memory-mapped."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from auricle.errors import UserError
+
+INDEX = "model.safetensors.index.json"
+
+
+def read_tensors(directory: Path) -> dict[str, torch.Tensor]:
+    """Name to tensor over all shards.
+
+    Raises:
+        UserError: no weights, a shard that the index names is missing, or a file is damaged.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for path in _shards(directory):
+        try:
+            tensors |= load_file(path)
+        except FileNotFoundError as error:
+            raise UserError(f"{path.name} is missing in {directory} but {INDEX} names it; fetch it again") from error
+        except SafetensorError as error:
+            raise UserError(f"{path} is damaged: {error}; fetch it again") from error
+    return tensors
+
+
+def _shards(directory: Path) -> list[Path]:
+    index = directory / INDEX
+    if index.exists():
+        return [directory / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+    if (directory / "model.safetensors").exists():
+        return [directory / "model.safetensors"]
+    raise UserError(f"no weights in {directory}: expected model.safetensors or {INDEX}")
