@@ -6,8 +6,10 @@ kernel, backward 12 ms where the fused kernel takes 54 ms.
 
 import torch
 
+from auricle.model.layers import Attend
 
-def grouped_attention(seen: torch.Tensor):  # noqa: ANN201
+
+def grouped_attention(seen: torch.Tensor) -> Attend:
     """Attention where the bool mask `seen` [B, 1, T, T] is true, for the corridor's `Attend` places."""
     bias_B1TT = torch.zeros(seen.shape, dtype=torch.bfloat16).masked_fill(~seen, float("-inf"))
 

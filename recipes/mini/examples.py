@@ -1,16 +1,18 @@
 """Clips of the manifests as training examples: which task, which words, which recordings together."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from augment import augment
-from clips import Clip
 
+from augment import augment
 from auricle import units
 from auricle.audio import Waveform, load, log_mel
 from auricle.conversation import Audio, Message
-from auricle.prepare import Prepared, render, render_raw
+from auricle.prepare import Prepared, Prompt, render, render_raw
 from auricle.text import Tokenizer
+from clips import Clip
 
 RECOGNISE = "Detect the language and recognize the speech:"  # the published prompt; the tag may follow
 TRANSCRIBE = (
@@ -31,14 +33,17 @@ NAME_LANGUAGE = (
     "In which language is this said?",
 )
 LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "ru": "Russian"}
-MAX_JOINED_S = 14.0
+JOINED_S = (14.0, 25.5)  # the longest joined recordings: of most, and of every seventh
 NUM_MEL_BINS = 80
+T = TypeVar("T")
 
 
 class Examples:
     """Makes one training example of a clip; what is drawn depends only on the seed and the clip's number."""
 
-    def __init__(self, root: Path, clips: list[Clip], tokenizer: Tokenizer, noises: list[np.ndarray], *, seed: int) -> None:
+    def __init__(
+        self, root: Path, clips: list[Clip], tokenizer: Tokenizer, noises: list[np.ndarray], *, seed: int
+    ) -> None:
         self.clips = clips
         self._root = root
         self._tokenizer = tokenizer
@@ -63,7 +68,9 @@ class Examples:
         tokens = [units.tokens_from_frames(mel.num_frames)]
         names_language = clip.language != "en" or rng.random() < 0.03
         if names_language:
-            return Prepared(_ask(_pick(NAME_LANGUAGE, rng), f"{LANGUAGES[clip.language]}.", tokens, self._tokenizer), (mel,))
+            return Prepared(
+                _ask(_pick(NAME_LANGUAGE, rng), f"{LANGUAGES[clip.language]}.", tokens, self._tokenizer), (mel,)
+            )
         draw = rng.random()
         if draw < 0.65:
             prompt = render_raw(f"{RECOGNISE} <|en|>", tokens, self._tokenizer, answer=text)
@@ -74,11 +81,12 @@ class Examples:
         return Prepared(prompt, (mel,))
 
     def _join(self, clip: Clip, samples: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-        """Append one to three more recordings of the same speaker: human speech of a length the sources lack."""
+        """Append more recordings of the same speaker: human speech of a length the sources lack."""
         text = clip.text
-        for _ in range(int(rng.integers(1, 4))):
+        is_long = rng.random() < 1 / 7
+        for _ in range(12 if is_long else int(rng.integers(1, 4))):
             other = _pick(self._by_speaker[clip.speaker], rng)
-            if len(samples) / units.SAMPLE_RATE + other.duration_s > MAX_JOINED_S:
+            if len(samples) / units.SAMPLE_RATE + other.duration_s > JOINED_S[is_long]:
                 break
             pause = np.zeros(int(rng.uniform(0.05, 0.4) * units.SAMPLE_RATE), np.float32)
             samples = np.concatenate((samples, pause, load(self._root / other.audio).samples))
@@ -98,11 +106,11 @@ def text_example(question: str, answer: str, tokenizer: Tokenizer) -> Prepared:
     return Prepared(_chat((question,), answer, [], tokenizer))
 
 
-def _ask(question: str, answer: str, tokens: list[int], tokenizer: Tokenizer):  # noqa: ANN202
+def _ask(question: str, answer: str, tokens: list[int], tokenizer: Tokenizer) -> Prompt:
     return _chat((Audio(), question), answer, tokens, tokenizer)
 
 
-def _chat(content: tuple[Audio | str, ...], answer: str, tokens: list[int], tokenizer: Tokenizer):  # noqa: ANN202
+def _chat(content: tuple[Audio | str, ...], answer: str, tokens: list[int], tokenizer: Tokenizer) -> Prompt:
     messages = [Message("user", content), Message("assistant", (answer,))]
     return render(messages, tokens, tokenizer, open_turn=False)
 
@@ -113,5 +121,5 @@ def _pad(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.pad(samples, (before, after))
 
 
-def _pick(choices, rng: np.random.Generator):  # noqa: ANN001, ANN202
+def _pick(choices: Sequence[T], rng: np.random.Generator) -> T:
     return choices[int(rng.integers(len(choices)))]

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import jiwer
 import torch
-from clips import Clip
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from auricle.conversation import Sampling
 from auricle.generate import generate
+from auricle.metrics import error_rate, word_edits
 from auricle.model import ModelInput, Qwen2Audio
 from auricle.prepare import Prepared, Prompt, collate
 from auricle.weights import Checkpoint
+from clips import Clip
 from examples import plain_example
 
 ROWS = 12
@@ -57,8 +57,7 @@ class HeldOut:
         found = {}
         for source in sorted({clip.source for clip in self.clips}):
             pairs = [(normal(c.text), normal(s)) for c, s in zip(self.clips, said, strict=True) if c.source == source]
-            pairs = [(reference, hypothesis) for reference, hypothesis in pairs if reference]
-            found[source] = round(jiwer.wer([r for r, _ in pairs], [h for _, h in pairs]), 4)
+            found[source] = round(error_rate([word_edits(reference, hypothesis) for reference, hypothesis in pairs]), 4)
         return found
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from clips import Clip, read_manifest
 from split import normalise
 
@@ -14,34 +15,42 @@ OTHER_LANGUAGES = ("asterisk-es", "asterisk-fr", "asterisk-it", "asterisk-ru")
 OTHER_CLIPS_EACH = 180  # a pass, for naming the language only
 TEST_SETS = ("asterisk-en", "librivox")
 DEV_EACH = {"asterisk-en": 24, "queen": 36, "sky": 24, "synth": 24}
-MIN_S, MAX_S = 0.35, 15.0
+MIN_S, MAX_S = 0.35, 25.5  # slowed down and padded it still fits one window
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """One pass over the training clips, in the order they are seen, and the held-out ones (never test data)."""
+    """One pass over the training clips, in the order they are seen, and the held-out ones (never test data).
+
+    pool: every clip that any pass may draw, once; a superset of the clips in `train` and `dev`.
+    """
 
     train: list[Clip]
     dev: list[Clip]
+    pool: list[Clip]
 
     @classmethod
     def read(cls, root: Path, *, seed: int) -> "Mixture":
         """Read every manifest below `root`; test clips, test texts and held-out clips are left out of `train`."""
         rng = np.random.default_rng(seed)
         forbidden = {normalise(clip.text) for name in TEST_SETS for clip in _read(root, name) if clip.split == "test"}
-        dev, train = [], []
+        dev: list[Clip] = []
+        train: list[Clip] = []
+        pool: list[Clip] = []
         for name, repeats in SPEECH.items():
             clips = [clip for clip in _read(root, name) if _usable(clip) and clip.language == "en"]
             clips = [clip for clip in clips if normalise(clip.text) not in forbidden]
             held = [clip for clip in clips if _digit(clip.id) == "3"][: DEV_EACH.get(name, 0)]
             dev += held
+            pool += clips
             train += [clip for clip in clips if clip not in held] * repeats
         held_texts = {normalise(clip.text) for clip in dev}
         train = [clip for clip in train if normalise(clip.text) not in held_texts]
         for name in OTHER_LANGUAGES:
             clips = [clip for clip in _read(root, name) if _usable(clip)]
             train += [clips[i] for i in rng.permutation(len(clips))[:OTHER_CLIPS_EACH]]
-        return cls([train[i] for i in rng.permutation(len(train))], dev)
+            pool += clips
+        return cls([train[i] for i in rng.permutation(len(train))], dev, pool)
 
     def for_start(self, num_clips: int) -> list[Clip]:
         """English clips for the projector's closed form."""

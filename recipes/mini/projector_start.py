@@ -7,11 +7,11 @@ turns the latter into the embeddings of the former is where training starts.
 from pathlib import Path
 
 import torch
-from clips import Clip
 
 from auricle.model import Qwen2Audio
 from auricle.prepare import collate
 from auricle.text import Tokenizer
+from clips import Clip
 from examples import plain_example
 
 RIDGE = 1.0  # times the mean of the Gram matrix's diagonal, over 100

@@ -1,6 +1,6 @@
 """What the text model answers to plain questions, so that training on speech does not make it forget.
 
-    python recipes/mini/replay.py --start DIR --out DATA/replay.jsonl
+python recipes/mini/replay.py --start DIR --out DATA/replay.jsonl
 """
 
 import argparse
@@ -35,8 +35,10 @@ OF_NOUN = (
     "Tell me something interesting about {}.", "Give three words that describe {}.", "Say hello and mention {}.",
 )  # fmt: skip
 SINGLE = (
-    "Hello!", "Who are you?", "How are you today?", "What can you do?", "Thank you.", "Good morning.", "Tell me a joke.",
-    "What is two plus two?", "What is the opposite of hot?", "What is the opposite of big?", "How many days are in a week?",
+    "Hello!", "Who are you?", "How are you today?", "What can you do?", "Thank you.", "Good morning.",
+    "Tell me a joke.",
+    "What is two plus two?", "What is the opposite of hot?", "What is the opposite of big?",
+    "How many days are in a week?",
     "How many months are in a year?", "What colour is the sky?", "Name three colours.", "Name three animals.",
     "What do bees make?", "Who wrote Hamlet?", "What is the largest planet?", "What is the chemical symbol for water?",
     "Can you help me?", "Give me advice for a good night's sleep.", "Write a short poem.", "How do I boil an egg?",

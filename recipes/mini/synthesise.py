@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from scipy.signal import resample_poly
+
 from voices import LICENCES, SHARES, Speech, Voice, Waveform, build
 
 SEED = 20261122

@@ -14,9 +14,10 @@ from functools import partial
 from pathlib import Path
 
 import av
+import numpy as np
+
 import clips
 import drascula
-import numpy as np
 import packages
 import queen
 import sky

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import clips
 import ctranslate2
 import numpy as np
-import packages
 import tokenizers
-from clips import SAMPLE_RATE_HZ, Clip
 from whisper_normalizer.english import EnglishTextNormalizer
+
+import clips
+import packages
+from clips import SAMPLE_RATE_HZ, Clip
 
 _NUM_MELS, _FFT_SAMPLES, _HOP_SAMPLES = 80, 400, 160
 _MAX_HZ = SAMPLE_RATE_HZ / 2

@@ -11,23 +11,25 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from attention import grouped_attention
-from heldout import HeldOut
-from mixture import Mixture
-from projector_start import start_projector
 from torch.nn import functional
 
+from attention import grouped_attention
 from auricle.audio import load
 from auricle.model import ModelInput, Qwen2Audio
 from auricle.model.layers import causal_mask
 from auricle.prepare import Prepared, collate
+from auricle.quant import round_to_groups
 from auricle.weights import read_checkpoint, write_model
 from examples import Examples, text_example
+from heldout import HeldOut
+from mixture import Mixture
+from projector_start import start_projector
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Settings:
     tokens_per_batch: int = 1800
     text_share: float = 0.16  # of the batches
     weight_decay: float = 0.01
+    quantised_from: float = 0.65  # share of the run after which the decoder hears itself quantised
+    quantised_bits: int = 5
     seed: int = 1
 
 
@@ -101,15 +105,32 @@ def loss_of(model: Qwen2Audio, inputs: ModelInput, targets: torch.Tensor) -> tor
     return functional.cross_entropy(model.logits(hidden[:, :-1][counted]).float(), targets[:, 1:][counted])
 
 
+def decoder_matrices(model: Qwen2Audio) -> list[torch.nn.Parameter]:
+    """What will ship quantised and moves in training."""
+    return [parameter for parameter in model.language_model.model.layers.parameters() if parameter.ndim == 2]
+
+
+@contextmanager
+def quantised(matrices: list[torch.nn.Parameter], bits: int) -> Iterator[None]:
+    """Forward and backward see the rounded weights; the gradient is taken for the exact ones (straight through)."""
+    exact = [parameter.data for parameter in matrices]
+    for parameter in matrices:
+        parameter.data = round_to_groups(parameter.data, bits=bits)
+    yield
+    for parameter, weight in zip(matrices, exact, strict=True):
+        parameter.data = weight
+
+
 def parameter_groups(model: Qwen2Audio, settings: Settings) -> list[dict]:
     """Projector, decoder layers and the encoder's top, each with its peak rate; embeddings stay as they are."""
-    layers = model.language_model.model
-    top = model.audio_tower.layers[-settings.num_top_layers :]
+    layers, tower = model.language_model.model, model.audio_tower
+    decoder = [*layers.layers.parameters(), *layers.norm.parameters()]
+    encoder = [*tower.layers[-settings.num_top_layers :].parameters(), *tower.layer_norm.parameters()]
     return [
-        {"name": "projector", "params": list(model.multi_modal_projector.parameters()), "peak": settings.projector_rate},
-        {"name": "decoder", "params": [*layers.layers.parameters(), *layers.norm.parameters()], "peak": settings.decoder_rate},
-        {"name": "encoder", "params": [*top.parameters(), *model.audio_tower.layer_norm.parameters()], "peak": settings.encoder_rate},
-    ]  # fmt: skip
+        {"name": "projector", "params": [*model.multi_modal_projector.parameters()], "peak": settings.projector_rate},
+        {"name": "decoder", "params": decoder, "peak": settings.decoder_rate},
+        {"name": "encoder", "params": encoder, "peak": settings.encoder_rate},
+    ]
 
 
 def rate_share(progress: float, settings: Settings) -> float:
@@ -137,17 +158,18 @@ def train(model: Qwen2Audio, batches: Batches, run: Path, minutes: float, settin
             for parameter in group["params"]:
                 parameter.requires_grad_(moves)
         seen, inputs, targets = next(loader)
-        with torch.autocast("cpu", torch.bfloat16):
+        matrices = decoder_matrices(model) if progress >= settings.quantised_from else []
+        with quantised(matrices, settings.quantised_bits), torch.autocast("cpu", torch.bfloat16):
             loss = loss_of(model, inputs, targets)
-        loss.backward()
+            loss.backward()
         norm = torch.nn.utils.clip_grad_norm_([p for g in groups for p in g["params"] if p.grad is not None], 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         step += 1
         now = time.monotonic()
         used_s, clock = used_s + now - clock, now
-        line = {"step": step, "used_s": round(used_s, 1), "loss": round(loss.item(), 4), "norm": round(norm.item(), 3),
-                "rows": len(inputs.ids), "tokens": inputs.ids.numel(), "audio": len(inputs.features), "seen": seen}  # fmt: skip
+        line = {"step": step, "used_s": round(used_s, 1), "loss": round(loss.item(), 4), "norm": round(norm.item(), 3)}
+        line |= {"rows": len(inputs.ids), "tokens": inputs.ids.numel(), "audio": len(inputs.features), "seen": seen}
         print(json.dumps(line), file=log, flush=True)
         if used_s - last_reported > 15 * 60 or step == 40:
             print(json.dumps({"step": step, "used_s": round(used_s)} | check(loss_of, labels)), file=log, flush=True)
@@ -161,7 +183,13 @@ def train(model: Qwen2Audio, batches: Batches, run: Path, minutes: float, settin
 
 def save(model: Qwen2Audio, optimizer: torch.optim.Optimizer, run: Path, used_s: float, step: int, seen: int) -> None:
     """All that a resumed run needs, in one file that is whole or absent."""
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "used_s": used_s, "step": step, "seen": seen}
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "used_s": used_s,
+        "step": step,
+        "seen": seen,
+    }
     torch.save(state, run / "state.tmp")
     (run / "state.tmp").rename(run / "state.pt")
 
@@ -188,8 +216,14 @@ def main() -> None:
     model, tokenizer = checkpoint.model, checkpoint.tokenizer
     mixture = Mixture.read(arguments.data, seed=settings.seed)
     if not (arguments.run / "state.pt").exists():
-        print("projector start explains", start_projector(model, arguments.data, mixture.for_start(500), tokenizer), flush=True)
-    replay = [text_example(**json.loads(line), tokenizer=tokenizer) for line in (arguments.data / "replay.jsonl").open()]
+        print(
+            "projector start explains",
+            start_projector(model, arguments.data, mixture.for_start(500), tokenizer),
+            flush=True,
+        )
+    replay = [
+        text_example(**json.loads(line), tokenizer=tokenizer) for line in (arguments.data / "replay.jsonl").open()
+    ]
     noises = [load(path).samples for path in sorted((arguments.data / "noise").glob("*.flac"))]
     examples = Examples(arguments.data, mixture.train, tokenizer, noises, seed=settings.seed)
     batches = Batches(examples, replay, settings, 0, checkpoint.pad_id)

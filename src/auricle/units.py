@@ -9,6 +9,7 @@ from auricle.errors import UserError
 SAMPLE_RATE = 16_000  # samples/s
 HOP_SAMPLES = 160  # 10 ms between mel frames
 FFT_SAMPLES = 400  # 25 ms analysis window
+FFT_BINS = FFT_SAMPLES // 2 + 1  # 201 frequencies, 0 to 8000 Hz
 FRAMES_PER_S = SAMPLE_RATE // HOP_SAMPLES  # 100
 WINDOW_S = 30  # the longest recording the encoder hears at once
 WINDOW_SAMPLES = WINDOW_S * SAMPLE_RATE  # 480 000

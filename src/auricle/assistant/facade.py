@@ -79,11 +79,14 @@ class Assistant:
                 pending.append((_path(recording), waveform.duration_s, len(windows)))
                 yield from (Request(prompt, (window,)) for window in windows)
 
-        answers = self.engine.generate(requests(), sampling)
+        refused: list[UserError] = []
+        answers = self.engine.generate(_until_refused(requests(), refused), sampling)
         for answer in answers:
             path, duration_s, num_windows = pending.pop(0)
             parts = [answer, *(next(answers) for _ in range(num_windows - 1))]
             yield _transcript(path, duration_s, parts, language)
+        if refused:
+            raise refused[0]
 
     @overload
     def ask(self, question: str, recording: Source | None = ..., *, sampling: Sampling = ...) -> Result: ...
@@ -118,9 +121,12 @@ class Assistant:
                 pending.append((_path(recording), waveform.duration_s))
                 yield _question(question, waveform)
 
-        for answer in self.engine.generate(requests(), sampling):
+        refused: list[UserError] = []
+        for answer in self.engine.generate(_until_refused(requests(), refused), sampling):
             path, duration_s = pending.pop(0)
             yield _result(path, duration_s, answer)
+        if refused:
+            raise refused[0]
 
     def stream(self, question: str, recording: Source | None = None, *, sampling: Sampling = GREEDY) -> Iterator[str]:
         """The answer to a question piece by piece; joined it is `ask`'s text, white space at the ends apart."""
@@ -145,6 +151,14 @@ def load(model: str | Path = "mini", *, dtype: str = "auto", device: str = "auto
     where = choose_device(device)
     checkpoint = read_checkpoint(locate(model), dtype=choose_dtype(dtype, where), device=where)
     return Assistant(NativeEngine(checkpoint, batch_size=batch_size))
+
+
+def _until_refused(requests: Iterator[Request], refused: list[UserError]) -> Iterator[Request]:
+    """The requests before the first recording that cannot be heard: a batch that it would share is answered first."""
+    try:
+        yield from requests
+    except UserError as error:
+        refused.append(error)
 
 
 def _recognise(language: str) -> str:

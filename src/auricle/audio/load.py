@@ -1,7 +1,10 @@
 """Any recording FFmpeg can decode, from a path, bytes or an array, as 16 kHz mono samples."""
 
 import io
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import av
@@ -32,7 +35,8 @@ def load(source: Source) -> Waveform:
         source: a path, the bytes of a file, or `(array, rate)` with samples [samples] or [samples, channels].
 
     Raises:
-        UserError: the file is missing, unreadable, holds no sound, or its samples are not finite.
+        UserError: the file is missing, unreadable, holds no sound, is too short for one audio token, or its samples
+            are not finite.
     """
     if isinstance(source, tuple):
         samples = _resample(*source)
@@ -40,16 +44,18 @@ def load(source: Source) -> Waveform:
     else:
         name = "the recording" if isinstance(source, bytes) else str(source)
         samples = _decode(io.BytesIO(source) if isinstance(source, bytes) else _checked_path(source), name)
-    if not len(samples):
-        raise UserError(f"no sound in {name}: got 0 samples; give a recording of at least 30 ms")
     if not np.isfinite(samples).all():
         raise UserError(f"samples of {name} are not finite: got NaN or infinity; expected numbers, usually in -1..1")
+    try:
+        units.tokens_from_frames(units.frames_from_samples(len(samples)))
+    except UserError as error:
+        raise UserError(f"cannot hear {name}: {error}") from None
     return Waveform(samples)
 
 
 def _checked_path(path: str | Path) -> str:
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, false for a name that no system could hold
         raise UserError(f"no such file: {path}; check the path")
     if path.is_dir():
         raise UserError(f"{path} is a directory, expected an audio file; name the files in it")
@@ -63,42 +69,49 @@ def _decode(file: io.BytesIO | str, name: str) -> np.ndarray:
         with av.open(file, mode="r", metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise UserError(f"no sound track in {name}: got a file without audio; give a recording with sound")
-            resampler = _resampler()
-            chunks = []
-            for frame in container.decode(audio=0):
-                frame.pts = None  # a gap in the time stamps is no error
-                chunks += resampler.resample(frame)
-            chunks += resampler.resample(None)
+            frames = container.decode(audio=0)
+            parts = [_mono(part) for _, part in groupby(frames, key=_form)]  # joined files change in their middle
     except PermissionError as error:
         raise UserError(f"cannot read {name}: no permission; allow reading it") from error
     except av.FFmpegError as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"cannot decode {name}: {reason}; expected an audio file that FFmpeg can read") from error
-    return _concatenate(chunks)
+    return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
 def _resample(array: np.ndarray, rate: int) -> np.ndarray:
     array = np.asarray(array)
-    if array.ndim not in (1, 2) or not rate > 0:
+    if array.ndim not in (1, 2) or array.dtype.kind not in "iuf":
         raise UserError(
-            f"array of shape {array.shape} at rate {rate}: expected [samples] or [samples, channels], "
-            "and a positive rate"
+            f"array of {array.dtype} and shape {array.shape}: expected numbers, [samples] or [samples, channels]"
         )
+    if not isinstance(rate, int | float | np.number) or not 1 <= rate < 2**31 or rate != int(rate):
+        raise UserError(f"rate {rate!r} of the array: expected a whole number of samples per second")
     if np.issubdtype(array.dtype, np.integer):
-        array = array.astype(np.float32) / -float(np.iinfo(array.dtype).min or -1)
+        info = np.iinfo(array.dtype)
+        half = (int(info.max) - int(info.min) + 1) // 2  # 32768 for int16; unsigned samples rest at half their range
+        array = (array.astype(np.float32) - (info.max + 1 - half)) / half
     mono = np.ascontiguousarray(array.mean(axis=1) if array.ndim == 2 else array, dtype=np.float32)
     if rate == units.SAMPLE_RATE or not len(mono) or not np.isfinite(mono).all():
         return mono
-    frame = av.AudioFrame.from_ndarray(mono[None, :], format="flt", layout="mono")
-    frame.sample_rate = rate
-    resampler = _resampler()
-    return _concatenate([*resampler.resample(frame), *resampler.resample(None)])
+    frame = av.AudioFrame.from_ndarray(mono[None, :], format="fltp", layout="mono")
+    frame.sample_rate = int(rate)
+    return _mono([frame])
 
 
-def _resampler() -> av.AudioResampler:
-    return av.AudioResampler(format="flt", layout="mono", rate=units.SAMPLE_RATE)
+def _form(frame: av.AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
-def _concatenate(frames: list[av.AudioFrame]) -> np.ndarray:
-    arrays = [frame.to_ndarray().reshape(-1) for frame in frames]
-    return np.concatenate(arrays).astype(np.float32) if arrays else np.zeros(0, np.float32)
+def _mono(frames: Iterable[av.AudioFrame]) -> np.ndarray:
+    """Frames of one form -> 16 kHz samples, the mean of the channels.
+
+    FFmpeg's own mix of float channels adds them at 0.7 each: louder than full scale, and unlike every reference.
+    """
+    resampler = av.AudioResampler(format="fltp", rate=units.SAMPLE_RATE)
+    chunks = []
+    for frame in frames:
+        frame.pts = None  # a gap in the time stamps is no error
+        chunks += resampler.resample(frame)
+    chunks += resampler.resample(None)
+    return np.concatenate([np.zeros(0, np.float32), *(chunk.to_ndarray().mean(axis=0) for chunk in chunks)])

@@ -57,7 +57,7 @@ def _power_spectrum(samples: torch.Tensor) -> torch.Tensor:
 @lru_cache(maxsize=4)
 def mel_filters(num_mel_bins: int) -> np.ndarray:
     """Slaney's triangular filters [mel_bins, 201] from 0 to 8000 Hz, area-normalised (librosa's default `mel`)."""
-    bin_hz = np.linspace(0, units.SAMPLE_RATE / 2, units.FFT_SAMPLES // 2 + 1)
+    bin_hz = np.linspace(0, units.SAMPLE_RATE / 2, units.FFT_BINS)
     top_mel = _mel_from_hz(np.array(units.SAMPLE_RATE / 2))
     edge_hz = _hz_from_mel(np.linspace(0.0, float(top_mel), num_mel_bins + 2))
     width_hz = np.diff(edge_hz)

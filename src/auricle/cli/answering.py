@@ -1,6 +1,7 @@
 """`transcribe` and `ask`: the options every answering command shares, and how results are printed."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -83,13 +84,15 @@ def _sampling(greedy: bool, temperature: float | None, top_p: float, seed: int |
         raise UserError("--greedy and --temperature or --top-p contradict each other; give one of them")
     if top_p < 1 and not temperature:
         raise UserError(f"--top-p {top_p} has no effect without sampling; add --temperature, for example 0.7")
+    if seed is not None and not temperature:
+        raise UserError(f"--seed {seed} has no effect without sampling; add --temperature, for example 0.7")
     return Sampling(temperature=temperature or 0.0, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed)
 
 
 def _load(files: list[Path], model: str, dtype: str, device: str, batch_size: int) -> "Assistant":
     """Complain about missing files before a model is loaded."""
     for file in files:
-        if not file.exists():
+        if not os.path.exists(file):
             raise UserError(f"no such file: {file}; check the path")
     import auricle
 

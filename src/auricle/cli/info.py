@@ -11,7 +11,7 @@ def info(
     model: Annotated[str, typer.Argument(help="mini (embedded), a directory, or a hub id.")] = "mini",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Show a model's shape, parameters, files and special tokens."""
+    """Show a model's shape, parameters and files."""
     from auricle.assistant import describe
 
     facts = asdict(describe(model))

@@ -38,7 +38,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"auricle: {error}", file=sys.stderr)
+        print("auricle:", *str(error).splitlines(), file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()

@@ -40,10 +40,11 @@ class Qwen2Audio(nn.Module):
     def embed(self, inputs: ModelInput) -> torch.Tensor:
         """A batch -> embeddings [batch, tokens, width] with every recording in its place."""
         embeddings = self.language_model.model.embed_tokens(inputs.ids)
-        if not len(inputs.features):
-            return embeddings
         is_audio = (inputs.ids == self.config.audio_token_id) & inputs.valid
-        return splice(embeddings, is_audio, self.encode(inputs.features, inputs.num_frames))
+        audio = embeddings[0, :0]  # [0, width], where there is text alone
+        if len(inputs.features):
+            audio = self.encode(inputs.features, inputs.num_frames)
+        return splice(embeddings, is_audio, audio)
 
     def decode(
         self, embeddings: torch.Tensor, positions: torch.Tensor, valid: torch.Tensor, cache: KVCache | None

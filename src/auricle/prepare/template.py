@@ -100,6 +100,8 @@ class _Writer:
         self.special(self.tokens.im_start)
         self.text(f"{message.role}\n")
         if message.role == "assistant":
+            if count_audios([message]):
+                raise UserError("the assistant's turn holds a recording; expected text, the model says nothing else")
             self.answer("".join(part for part in message.content if isinstance(part, str)), self.tokens.im_end)
         else:
             for part in message.content:

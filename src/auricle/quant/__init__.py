@@ -1,5 +1,5 @@
-"""Packing tensors into 8 or 4 bits and back. Knows no model and no file."""
+"""Packing tensors into 8 or fewer bits and back. Knows no model and no file."""
 
-from auricle.quant.pack import Packed, pack_int4, pack_int8, unpack_int4, unpack_int8
+from auricle.quant.pack import Packed, pack_groups, pack_rows, round_to_groups, unpack_groups, unpack_rows
 
-__all__ = ["Packed", "pack_int4", "pack_int8", "unpack_int4", "unpack_int8"]
+__all__ = ["Packed", "pack_groups", "pack_rows", "round_to_groups", "unpack_groups", "unpack_rows"]

@@ -1,4 +1,4 @@
-"""Weights in 8 bits a row or 4 bits a group, and back.
+"""Weights in 8 bits a row, or in few bits a group of columns, and back.
 
 Axes: R rows (outputs), C columns (inputs), G groups of columns.
 """
@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 import torch
 
-GROUP_COLUMNS = 64  # columns that share one int4 scale and offset
-_SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8)  # of a group's range, tried in turn
+GROUP_COLUMNS = 64  # columns that share one scale and one offset
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
     """codes, and the affine map back to numbers: value = code * scale + offset.
 
-    int8: codes int8 [R, C], scale float16 [R, 1], offset empty (0 elements).
-    int4: codes uint8 [R, C/2] (even column in the low half), scale and offset float16 [R, C/64].
+    8 bits: codes int8 [R, C], scale float16 [R, 1], offset empty (0 elements).
+    fewer: codes uint8 [R, C * bits / 8], scale and offset float16 [R, C / 64].
     """
 
     codes: torch.Tensor
@@ -24,7 +23,7 @@ class Packed:
     offset: torch.Tensor
 
 
-def pack_int8(weight: torch.Tensor) -> Packed:
+def pack_rows(weight: torch.Tensor) -> Packed:
     """[R, C] -> symmetric 8-bit codes, one scale a row: the largest magnitude becomes 127."""
     weight = weight.float()
     scale = (weight.abs().amax(dim=1, keepdim=True) / 127).clamp(min=1e-7).half()
@@ -32,51 +31,60 @@ def pack_int8(weight: torch.Tensor) -> Packed:
     return Packed(codes, scale, torch.zeros(0, dtype=torch.float16))
 
 
-def unpack_int8(packed: Packed, dtype: torch.dtype) -> torch.Tensor:
-    """The inverse of `pack_int8`, up to half a step."""
+def unpack_rows(packed: Packed, dtype: torch.dtype) -> torch.Tensor:
+    """The inverse of `pack_rows`, up to half a step."""
     return (packed.codes.float() * packed.scale.float()).to(dtype)
 
 
-def pack_int4(weight: torch.Tensor) -> Packed:
-    """[R, C] -> 4-bit codes with scale and offset per 64 columns, the range shrunk to where the squared error is least.
+def pack_groups(weight: torch.Tensor, *, bits: int) -> Packed:
+    """[R, C] -> codes of `bits` bits with a scale and an offset per 64 columns; each group's range is kept whole.
 
     Raises:
         ValueError: C is not a multiple of 64.
     """
+    codes_RGC, scale_RG, offset_RG = _quantise(weight, bits)
+    return Packed(_pack_bits(codes_RGC.to(torch.uint8).flatten(1), bits), scale_RG, offset_RG)
+
+
+def unpack_groups(packed: Packed, dtype: torch.dtype, *, bits: int) -> torch.Tensor:
+    """The inverse of `pack_groups`, up to half a step."""
+    codes_RGC = _unpack_bits(packed.codes, bits).unflatten(1, (-1, GROUP_COLUMNS))
+    return _dequantise(codes_RGC.float(), packed.scale, packed.offset).to(dtype)
+
+
+def round_to_groups(weight: torch.Tensor, *, bits: int) -> torch.Tensor:
+    """What `unpack_groups(pack_groups(weight))` gives in float32, without the packing: for training through it."""
+    return _dequantise(*_quantise(weight, bits))
+
+
+def _quantise(weight: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Codes [R, G, 64] as floats, scale and offset float16 [R, G]."""
     if weight.shape[1] % GROUP_COLUMNS:
-        raise ValueError(f"int4 needs a multiple of {GROUP_COLUMNS} columns, got {weight.shape[1]}")
+        raise ValueError(f"groups need a multiple of {GROUP_COLUMNS} columns, got {weight.shape[1]}")
     groups_RGC = weight.float().unflatten(1, (-1, GROUP_COLUMNS))
-    codes, scale, offset = _codes(groups_RGC, _SHRINKS[0])
-    least = _squared_error(groups_RGC, codes, scale, offset)
-    for shrink in _SHRINKS[1:]:
-        tried = _codes(groups_RGC, shrink)
-        error = _squared_error(groups_RGC, *tried)
-        better = error < least
-        least = torch.where(better, error, least)
-        codes = torch.where(better[..., None], tried[0], codes)
-        scale, offset = torch.where(better, tried[1], scale), torch.where(better, tried[2], offset)
-    codes_RC = codes.to(torch.uint8).flatten(1)
-    return Packed(codes_RC[:, 0::2] | (codes_RC[:, 1::2] << 4), scale, offset)
+    low_RG, high_RG = groups_RGC.amin(dim=-1), groups_RGC.amax(dim=-1)
+    scale_RG = ((high_RG - low_RG) / (2**bits - 1)).clamp(min=1e-7).half()
+    offset_RG = low_RG.half()
+    codes_RGC = (groups_RGC - offset_RG.float()[..., None]).div_(scale_RG.float()[..., None])
+    return codes_RGC.round_().clamp_(0, 2**bits - 1), scale_RG, offset_RG
 
 
-def unpack_int4(packed: Packed, dtype: torch.dtype) -> torch.Tensor:
-    """The inverse of `pack_int4`, up to half a step inside the kept range."""
-    codes_RC = torch.stack((packed.codes & 15, packed.codes >> 4), dim=-1).flatten(1)
-    groups_RGC = codes_RC.float().unflatten(1, (-1, GROUP_COLUMNS))
-    return (groups_RGC * packed.scale.float()[..., None] + packed.offset.float()[..., None]).flatten(1).to(dtype)
+def _dequantise(codes_RGC: torch.Tensor, scale_RG: torch.Tensor, offset_RG: torch.Tensor) -> torch.Tensor:
+    return torch.addcmul(offset_RG.float()[..., None], codes_RGC, scale_RG.float()[..., None]).flatten(1)
 
 
-def _codes(groups_RGC: torch.Tensor, shrink: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Codes [R, G, C], scale and offset [R, G] of groups whose range is shrunk about its middle."""
-    low, high = groups_RGC.amin(dim=-1), groups_RGC.amax(dim=-1)
-    scale = ((high - low) * shrink / 15).clamp(min=1e-7).half()
-    offset = ((low + high) / 2 - scale.float() * 7.5).half()
-    codes = ((groups_RGC - offset.float()[..., None]) / scale.float()[..., None]).round().clamp(0, 15)
-    return codes, scale, offset
+def _pack_bits(codes_RC: torch.Tensor, bits: int) -> torch.Tensor:
+    """uint8 codes below 2**bits [R, C] -> bytes [R, C * bits / 8]; the first code lies in the lowest bits.
+
+    Worked example with 4 bits: codes 3, 10 become the byte 3 + 10 * 16 = 163.
+    """
+    stream = (codes_RC[..., None] >> torch.arange(bits, dtype=torch.uint8)) & 1
+    octets = stream.flatten(1).unflatten(1, (-1, 8))
+    return (octets << torch.arange(8, dtype=torch.uint8)).sum(dim=-1, dtype=torch.uint8)
 
 
-def _squared_error(
-    groups_RGC: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor
-) -> torch.Tensor:
-    restored = codes * scale.float()[..., None] + offset.float()[..., None]
-    return (restored - groups_RGC).square().sum(dim=-1)
+def _unpack_bits(packed_RB: torch.Tensor, bits: int) -> torch.Tensor:
+    """The inverse of `_pack_bits`."""
+    stream = (packed_RB[..., None] >> torch.arange(8, dtype=torch.uint8)) & 1
+    codes = stream.flatten(1).unflatten(1, (-1, bits))
+    return (codes << torch.arange(bits, dtype=torch.uint8)).sum(dim=-1, dtype=torch.uint8)

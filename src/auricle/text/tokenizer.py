@@ -26,14 +26,17 @@ class Tokenizer:
         """Read a tokenizer.json.
 
         Raises:
-            UserError: there is no such file.
+            UserError: there is no such file, or it is damaged.
         """
         if not path.exists():
             raise UserError(f"no {path.name} in {path.parent}; expected a checkpoint directory with its tokenizer")
-        return cls(path.read_text(encoding="utf-8"))
+        try:
+            return cls(path.read_text(encoding="utf-8"))
+        except Exception as error:  # the library raises nothing narrower
+            raise UserError(f"{path} is damaged: {error}; fetch it again") from error
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text; `<|im_end|>` typed by a user is nine characters, never the end of a turn."""
+        """Ids of plain text; `<|im_end|>` typed by a user is ten characters, never the end of a turn."""
         ids = self._plain.encode(text, add_special_tokens=False).ids
         special = set(self._special_ids.values()).intersection(ids)
         if special:  # a vocabulary that spells a special token with its own merges

@@ -1,5 +1,6 @@
 """Where a model's files lie: the embedded `mini`, a directory, or a hub id."""
 
+import os
 import re
 from importlib import resources
 from pathlib import Path
@@ -19,9 +20,9 @@ def locate(name: str | Path) -> Path:
     if name == "mini":
         return Path(str(resources.files("auricle") / "assets" / "mini"))
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):
         return path
-    if path.exists():
+    if os.path.exists(path):
         raise UserError(f"model {name} is a file, expected a checkpoint directory; name the directory it lies in")
     if not _HUB_ID.fullmatch(str(name)):
         raise UserError(

@@ -1,10 +1,11 @@
 """The quantised form of a checkpoint: packed tensors in the same files, and quantization.json that says which.
 
-quantization.json: {"format": "auricle-packed-1", "tensors": {parameter name: "int8" or "int4"}}. A packed parameter P
-lies in the files as P.codes, P.scale and (int4) P.offset; everything else is stored as it is.
+quantization.json: {"format": "auricle-packed-1", "tensors": {parameter name: "int8", "int5" or "int4"}}. A packed
+parameter P lies in the files as P.codes, P.scale and (below 8 bits) P.offset; everything else is stored as it is.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,28 +13,30 @@ import torch
 from safetensors.torch import save_file
 
 from auricle.errors import UserError
-from auricle.quant import Packed, pack_int4, pack_int8, unpack_int4, unpack_int8
+from auricle.quant import Packed, pack_groups, pack_rows, unpack_groups, unpack_rows
 from auricle.weights.tensors import INDEX
 
 FORMAT = "auricle-packed-1"
-Scheme = Literal["int8", "int4"]
-_PACK = {"int8": pack_int8, "int4": pack_int4}
-_UNPACK = {"int8": unpack_int8, "int4": unpack_int4}
+Scheme = Literal["int8", "int5", "int4"]  # rows of 8 bits; groups of 5 or 4
+_PACK = {"int8": pack_rows, "int5": partial(pack_groups, bits=5), "int4": partial(pack_groups, bits=4)}
+_UNPACK = {"int8": unpack_rows, "int5": partial(unpack_groups, bits=5), "int4": partial(unpack_groups, bits=4)}
 
 
 def unpack_state(state: dict[str, torch.Tensor], layout: dict[str, Any], dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Packed and plain tensors -> the model's parameters in `dtype`.
 
     Raises:
-        UserError: another format, or a packed tensor without one of its parts.
+        UserError: another format or scheme, or a packed tensor without one of its parts.
     """
     if layout.get("format") != FORMAT:
         raise UserError(f"quantization.json has format {layout.get('format')!r}, expected {FORMAT!r}; update auricle")
     state = dict(state)
-    for name, scheme in layout["tensors"].items():
+    for name, scheme in layout.get("tensors", {}).items():
+        if scheme not in _UNPACK:
+            raise UserError(f"{name} is packed as {scheme!r}, expected int8, int5 or int4; update auricle")
         try:
             codes, scale = state.pop(f"{name}.codes"), state.pop(f"{name}.scale")
-            offset = state.pop(f"{name}.offset") if scheme == "int4" else torch.zeros(0, dtype=torch.float16)
+            offset = state.pop(f"{name}.offset") if scheme != "int8" else torch.zeros(0, dtype=torch.float16)
         except KeyError as error:
             raise UserError(f"quantization.json names {name} but {error.args[0]} is missing; fetch it again") from error
         state[name] = _UNPACK[scheme](Packed(codes, scale, offset), dtype)
@@ -59,7 +62,7 @@ def write_packed(
             continue
         packed = _PACK[schemes[name]](tensor)
         stored |= {f"{name}.codes": packed.codes.contiguous(), f"{name}.scale": packed.scale.contiguous()}
-        if schemes[name] == "int4":
+        if schemes[name] != "int8":
             stored[f"{name}.offset"] = packed.offset.contiguous()
     _write_shards(stored, directory, max_shard_bytes)
     layout = {"format": FORMAT, "tensors": dict(schemes)}

@@ -16,7 +16,7 @@ def read_tensors(directory: Path) -> dict[str, torch.Tensor]:
     """Name to tensor over all shards.
 
     Raises:
-        UserError: no weights, a shard that the index names is missing, or a file is damaged.
+        UserError: no weights, a shard that the index names is missing, or a file or the index is damaged.
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in _shards(directory):
@@ -32,7 +32,11 @@ def read_tensors(directory: Path) -> dict[str, torch.Tensor]:
 def _shards(directory: Path) -> list[Path]:
     index = directory / INDEX
     if index.exists():
-        return [directory / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+        try:
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{index} is damaged: {error!r}; fetch it again") from error
+        return [directory / name for name in sorted(names)]
     if (directory / "model.safetensors").exists():
         return [directory / "model.safetensors"]
     raise UserError(f"no weights in {directory}: expected model.safetensors or {INDEX}")

@@ -1,0 +1,126 @@
+"""Who sees whom, and the cache: compared with loops over single queries and with the whole sequence at once."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auricle.model import KVCache, ModelInput, Qwen2Audio, Qwen2AudioConfig
+from auricle.model.layers import RMSNorm, causal_mask, dense_attention, rotary_tables, rotate
+
+Make = Callable[..., Qwen2Audio]
+Config = Callable[..., Qwen2AudioConfig]
+
+rows = st.integers(1, 6).flatmap(lambda n: st.lists(st.lists(st.booleans(), min_size=n, max_size=n), min_size=1))
+
+
+@given(valid=rows, data=st.data())
+def test_causal_mask(valid: list[list[bool]], data: st.DataObject):
+    num_tokens = len(valid[0])
+    num_queries = data.draw(st.integers(1, num_tokens))
+    mask = causal_mask(torch.tensor(valid), num_queries)
+    assert mask.shape == (len(valid), 1, num_queries, num_tokens)
+    for row, marks in enumerate(valid):
+        for place in range(num_queries):
+            query = num_tokens - num_queries + place
+            for key in range(num_tokens):
+                sees = key == query or (key < query and marks[key])
+                assert mask[row, 0, place, key].item() == sees
+
+
+def test_attention_is_the_softmax_formula():
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, heads, 5, 8, generator=generator) for heads in (4, 2, 2))
+    seen = causal_mask(torch.tensor([[True] * 5, [False, False, True, True, True]]), 5)
+    got = dense_attention(seen)(q, k, v)
+    for batch in range(2):
+        for head in range(4):
+            scores = q[batch, head] @ k[batch, head // 2].T / 8**0.5
+            weights = scores.masked_fill(~seen[batch, 0], -torch.inf).softmax(dim=-1)
+            torch.testing.assert_close(got[batch, head], weights @ v[batch, head // 2])
+
+
+def test_rotation_keeps_lengths_and_depends_on_distance_alone():
+    generator = torch.Generator().manual_seed(0)
+    q, k = (torch.randn(1, 1, 1, 8, generator=generator) for _ in range(2))
+
+    def score(query_at: int, key_at: int) -> float:
+        turned = [
+            rotate(x, rotary_tables(torch.tensor([[place]]), head_width=8, theta=100.0))
+            for x, place in ((q, query_at), (k, key_at))
+        ]
+        assert turned[0].norm().item() == pytest.approx(q.norm().item(), rel=1e-5)
+        return (turned[0] * turned[1]).sum().item()
+
+    assert score(7, 3) == pytest.approx(score(104, 100), abs=1e-4)
+    assert score(7, 3) != pytest.approx(score(7, 5), abs=1e-2)
+
+
+def test_norm_divides_in_float32():
+    x = torch.randn(64, 48, generator=torch.Generator().manual_seed(0)).bfloat16()
+    exact = x.double() / (x.double().square().mean(dim=-1, keepdim=True) + 1e-6).sqrt()
+    naive = x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + 1e-6)
+    normed = RMSNorm(48, eps=1e-6).bfloat16()(x)
+    assert normed.dtype == torch.bfloat16
+    assert normed.ne(exact.bfloat16()).float().mean() < 0.002  # a rounding on the edge may fall either way
+    assert naive.ne(exact.bfloat16()).float().mean() > 0.1
+
+
+def text_input(ids: list[list[int]], pads: list[int]) -> ModelInput:
+    valid = torch.tensor([[place >= pad for place in range(len(row))] for row, pad in zip(ids, pads, strict=True)])
+    return ModelInput(torch.tensor(ids), valid, torch.zeros(0, 0, 0), torch.zeros(0, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("steps", [[8], [1] * 8, [5, 1, 2], [3, 5]])
+def test_cached_steps_equal_the_whole_sequence(num_kv_heads: int, steps: list[int], tiny_model: Make):
+    model = tiny_model(num_kv_heads=num_kv_heads)
+    inputs = text_input([[1, 2, 3, 4, 5, 6, 7, 8], [0, 0, 9, 8, 7, 6, 5, 4]], pads=[0, 2])
+    embeddings = model.embed(inputs)
+    whole = model.decode(embeddings, inputs.positions, inputs.valid, None)
+    cache = KVCache.empty(model.config.text, batch=2, capacity=8, like=embeddings)
+    parts, start = [], 0
+    for size in steps:
+        now = slice(start, start + size)
+        parts.append(model.decode(embeddings[:, now], inputs.positions[:, now], inputs.valid[:, now], cache))
+        start += size
+    assert cache.num_tokens == 8
+    torch.testing.assert_close(torch.cat(parts, dim=1)[inputs.valid], whole[inputs.valid], atol=1e-5, rtol=1e-5)
+
+
+def test_overflow_is_refused_and_writes_nothing(tiny_config: Config):
+    cache = KVCache.empty(tiny_config().text, batch=1, capacity=4, like=torch.zeros(1))
+    cache.attention(torch.ones(1, 3, dtype=torch.bool))
+    with pytest.raises(ValueError, match="cache of 4 tokens cannot hold 5"):
+        cache.attention(torch.ones(1, 2, dtype=torch.bool))
+    assert cache.num_tokens == 3
+    cache.attention(torch.ones(1, 1, dtype=torch.bool))
+
+
+def test_cache_takes_dtype_and_shape(tiny_config: Config):
+    text = tiny_config(num_kv_heads=2, num_layers=3, head_width=8).text
+    cache = KVCache.empty(text, batch=5, capacity=7, like=torch.zeros(1, dtype=torch.bfloat16))
+    assert cache.keys.shape == cache.values.shape == (3, 5, 2, 7, 8)
+    assert cache.keys.dtype == cache.values.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("kept", [[0], [2], [2, 0], [1, 1, 2]])
+def test_kept_rows_go_on_as_if_alone(kept: list[int], tiny_model: Make):
+    model = tiny_model()
+    inputs = text_input([[1, 2, 3, 4], [0, 5, 6, 7], [0, 0, 8, 9]], pads=[0, 1, 2])
+    last = torch.tensor([[11], [12], [13]])
+    embed = model.language_model.model.embed_tokens
+    positions, seen = inputs.positions[:, -1:] + 1, torch.ones(3, 1, dtype=torch.bool)
+
+    def cache() -> KVCache:
+        full = KVCache.empty(model.config.text, batch=3, capacity=5, like=embed.weight)
+        model.decode(model.embed(inputs), inputs.positions, inputs.valid, full)
+        return full
+
+    everyone = model.decode(embed(last), positions, seen, cache())
+    few = cache()
+    few.keep(torch.tensor(kept))
+    some = model.decode(embed(last[kept]), positions[kept], seen[kept], few)
+    torch.testing.assert_close(some, everyone[kept], atol=1e-6, rtol=1e-5)
