@@ -24,7 +24,8 @@ hypothesis.settings.load_profile("tests")
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>")
 CORPUS = (
-    "system user assistant You are a helpful assistant. Audio 1: Audio 2: Detect the language and recognize the speech:",
+    "system user assistant You are a helpful assistant. Audio 1: Audio 2:",
+    "Detect the language and recognize the speech:",
     "What is said? Who speaks, and in which mood? The quick brown fox jumps over the lazy dog, again and again.",
 )
 VOCAB_SIZE = 384

@@ -9,7 +9,6 @@ bfloat16.
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 import torch
@@ -40,7 +39,10 @@ def main() -> None:
     write_packed(state, schemes(model), arguments.out, max_shard_bytes=MAX_SHARD_BYTES)
     (arguments.out / "config.json").write_text(json.dumps(config_to_json(model.config), indent=2) + "\n")
     for name in COPIED:
-        shutil.copyfile(arguments.start / name, arguments.out / name)
+        compact = json.dumps(
+            json.loads((arguments.start / name).read_text()), ensure_ascii=False, separators=(",", ":")
+        )
+        (arguments.out / name).write_text(compact + "\n")
     sizes = {path.name: path.stat().st_size for path in sorted(arguments.out.glob("*.safetensors"))}
     print(sizes, "in all", sum(sizes.values()))
 

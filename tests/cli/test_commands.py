@@ -1,4 +1,4 @@
-"""The commands on a tiny checkpoint: what is printed where, and every mistake of the user as one line and exit code 2."""
+"""The commands on a tiny checkpoint: what is printed where, and how options reach the assistant."""
 
 import json
 from collections.abc import Callable

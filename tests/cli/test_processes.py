@@ -27,7 +27,8 @@ from auricle.cli.main import main
 try:
     main()
 except SystemExit as exit_:
-    print("HEAVY", *sorted({"torch", "numpy", "av", "transformers", "tokenizers"} & sys.modules.keys()), file=sys.stderr)
+    heavy = {"torch", "numpy", "av", "transformers", "tokenizers"}
+    print("HEAVY", *sorted(heavy & sys.modules.keys()), file=sys.stderr)
     sys.exit(exit_.code)
 """
 

@@ -1,4 +1,4 @@
-"""A quantised checkpoint: read without its full-precision weights, close to them, and refused where it is incomplete."""
+"""A quantised checkpoint: read without full-precision weights, close to them, refused where it is incomplete."""
 
 import json
 import shutil

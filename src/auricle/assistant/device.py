@@ -17,7 +17,7 @@ def choose_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # a device that holds numbers: `meta` does not
     except (RuntimeError, AssertionError) as error:
         raise UserError(
             f"no device {name!r} here: expected auto, cpu, cuda, cuda:N or mps, as the machine has"

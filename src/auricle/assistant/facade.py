@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import overload
 
 from auricle.assistant.device import choose_device, choose_dtype
+from auricle.assistant.loops import drop_loop
 from auricle.audio import Source, Waveform, cut_windows
 from auricle.audio import load as load_audio
 from auricle.conversation import Answer, Audio, FinishReason, Message, Sampling
@@ -16,7 +17,7 @@ from auricle.weights import locate, read_checkpoint
 
 # The prompt that the published base model is evaluated with; the tag after it names the language.
 RECOGNISE = "Detect the language and recognize the speech:"
-_TAG = re.compile(r"\s*<\|([a-z]{2,3})\|>")
+_TAG = re.compile(r"\A\s*<\|([a-z]{2,3})\|>")
 _LANGUAGE = re.compile(r"[a-z]{2,3}|auto")
 GREEDY = Sampling()
 
@@ -178,11 +179,17 @@ def _question(question: str, waveform: Waveform | None) -> Request:
 def _transcript(path: str | None, duration_s: float, parts: list[Answer], language: str) -> Result:
     """Windows' answers joined; a language tag that the model says first is taken off and reported."""
     tags = [match[1] for part in parts if (match := _TAG.match(part.text))]
-    text = " ".join(filter(None, (_TAG.sub("", part.text, count=1).strip() for part in parts)))
+    text = " ".join(filter(None, (_words(part) for part in parts)))
     named = language if language != "auto" else next(iter(tags), None)
     cut_off = any(part.finish_reason == "length" for part in parts)
     num_tokens = sum(part.num_tokens for part in parts)
     return Result(path, text, duration_s, num_tokens, "length" if cut_off else "stop", named)
+
+
+def _words(part: Answer) -> str:
+    """One window's words, without a language tag; a window that ran into its limit in a loop says the loop once."""
+    text = _TAG.sub("", part.text, count=1).strip()
+    return drop_loop(text) if part.finish_reason == "length" else text
 
 
 def _result(path: str | None, duration_s: float, answer: Answer) -> Result:

@@ -74,17 +74,15 @@ def _dequantise(codes_RGC: torch.Tensor, scale_RG: torch.Tensor, offset_RG: torc
 
 
 def _pack_bits(codes_RC: torch.Tensor, bits: int) -> torch.Tensor:
-    """uint8 codes below 2**bits [R, C] -> bytes [R, C * bits / 8]; the first code lies in the lowest bits.
+    """uint8 codes below 2**bits [R, C] -> bytes [R, C * bits / 8]; eight codes make one word, the first lies lowest.
 
     Worked example with 4 bits: codes 3, 10 become the byte 3 + 10 * 16 = 163.
     """
-    stream = (codes_RC[..., None] >> torch.arange(bits, dtype=torch.uint8)) & 1
-    octets = stream.flatten(1).unflatten(1, (-1, 8))
-    return (octets << torch.arange(8, dtype=torch.uint8)).sum(dim=-1, dtype=torch.uint8)
+    words = (codes_RC.long().unflatten(1, (-1, 8)) << (torch.arange(8) * bits)).sum(dim=-1)
+    return ((words[..., None] >> (torch.arange(bits) * 8)) & 255).to(torch.uint8).flatten(1)
 
 
 def _unpack_bits(packed_RB: torch.Tensor, bits: int) -> torch.Tensor:
     """The inverse of `_pack_bits`."""
-    stream = (packed_RB[..., None] >> torch.arange(8, dtype=torch.uint8)) & 1
-    codes = stream.flatten(1).unflatten(1, (-1, bits))
-    return (codes << torch.arange(bits, dtype=torch.uint8)).sum(dim=-1, dtype=torch.uint8)
+    words = (packed_RB.long().unflatten(1, (-1, bits)) << (torch.arange(bits) * 8)).sum(dim=-1)
+    return ((words[..., None] >> (torch.arange(8) * bits)) & (2**bits - 1)).to(torch.uint8).flatten(1)

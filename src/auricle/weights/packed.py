@@ -5,6 +5,7 @@ parameter P lies in the files as P.codes, P.scale and (below 8 bits) P.offset; e
 """
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +19,16 @@ from auricle.weights.tensors import INDEX
 
 FORMAT = "auricle-packed-1"
 Scheme = Literal["int8", "int5", "int4"]  # rows of 8 bits; groups of 5 or 4
-_PACK = {"int8": pack_rows, "int5": partial(pack_groups, bits=5), "int4": partial(pack_groups, bits=4)}
-_UNPACK = {"int8": unpack_rows, "int5": partial(unpack_groups, bits=5), "int4": partial(unpack_groups, bits=4)}
+_PACK: dict[str, Callable[[torch.Tensor], Packed]] = {
+    "int8": pack_rows,
+    "int5": partial(pack_groups, bits=5),
+    "int4": partial(pack_groups, bits=4),
+}
+_UNPACK: dict[str, Callable[[Packed, torch.dtype], torch.Tensor]] = {
+    "int8": unpack_rows,
+    "int5": partial(unpack_groups, bits=5),
+    "int4": partial(unpack_groups, bits=4),
+}
 
 
 def unpack_state(state: dict[str, torch.Tensor], layout: dict[str, Any], dtype: torch.dtype) -> dict[str, torch.Tensor]:
