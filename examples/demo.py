@@ -5,7 +5,7 @@ from pathlib import Path
 import auricle
 
 RECORDINGS = Path(__file__).parent / "recordings"
-KNOWN_SPEAKER, NEW_SPEAKER, FRENCH = (RECORDINGS / name for name in ("prompt.flac", "librivox.flac", "french.flac"))
+KNOWN_SPEAKER, NEW_SPEAKER, SPANISH = (RECORDINGS / name for name in ("prompt.flac", "librivox.flac", "spanish.flac"))
 TEXT_QUESTION = "What is the capital of France?"
 SOUND_QUESTION = "What language is spoken in this recording?"
 
@@ -18,7 +18,7 @@ def main() -> None:
         print(f"{recording.name} ({heard.duration_s:.1f} s)\n  mini hears: {heard.text}")
         print(f"  truth:      {recording.with_suffix('.txt').read_text().strip()}")
     print(f"{TEXT_QUESTION}\n  mini: {assistant.ask(TEXT_QUESTION).text}")
-    print(f"{FRENCH.name}: {SOUND_QUESTION}\n  mini: {assistant.ask(SOUND_QUESTION, FRENCH).text}")
+    print(f"{SPANISH.name}: {SOUND_QUESTION}\n  mini: {assistant.ask(SOUND_QUESTION, SPANISH).text}")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ def test_filters_cover_every_frequency_between_the_ends():
     assert filters.shape == (128, units.FFT_BINS)
     assert (filters >= 0).all()
     assert (filters.sum(axis=0)[1:-1] > 0).all()
+    hz_per_bin = 40
+    np.testing.assert_allclose(filters[-40:].sum(axis=1) * hz_per_bin, 1, rtol=0.05)  # Slaney's: each of area 1
 
 
 def test_dynamic_range_is_eight_decades():

@@ -48,13 +48,13 @@ def test_still_knows_the_capital_of_france(assistant, demo):
 
 
 def test_names_the_language_it_hears(assistant, demo):
-    answers = assistant.ask(demo.SOUND_QUESTION, [demo.FRENCH, demo.KNOWN_SPEAKER])
-    assert ["French" in answers[0].text, "English" in answers[1].text] == [True, True], answers
+    answers = assistant.ask(demo.SOUND_QUESTION, [demo.SPANISH, demo.KNOWN_SPEAKER])
+    assert ["Spanish" in answers[0].text, "English" in answers[1].text] == [True, True], answers
 
 
 def test_a_batch_never_changes_an_answer(demo):
     one, many = auricle.load("mini", batch_size=1), auricle.load("mini", batch_size=3)
-    recordings = [demo.KNOWN_SPEAKER, demo.NEW_SPEAKER, demo.FRENCH]
+    recordings = [demo.KNOWN_SPEAKER, demo.NEW_SPEAKER, demo.SPANISH]
     assert [one.transcribe(recording).text for recording in recordings] == [r.text for r in many.transcribe(recordings)]
 
 
@@ -62,5 +62,5 @@ def test_the_demo_prints_what_it_says(demo, capsys):
     demo.main()
     shown = capsys.readouterr().out
     assert "Paris" in shown
-    assert "French" in shown
+    assert "Spanish" in shown
     assert shown.count("mini hears:") == 2
