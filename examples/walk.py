@@ -14,7 +14,6 @@ from auricle.weights import locate, read_checkpoint
 path = sys.argv[1] if len(sys.argv) > 1 else "examples/recordings/librivox.flac"
 checkpoint = read_checkpoint(locate("mini"), dtype=torch.float32, device=torch.device("cpu"))
 model, tokenizer = checkpoint.model, checkpoint.tokenizer
-
 waveform = load(path)  # 16 000 samples a second
 mel = log_mel(waveform, num_mel_bins=model.config.audio.num_mel_bins)  # 100 frames a second
 num_tokens = units.tokens_from_frames(mel.num_frames)  # 25 audio tokens a second
