@@ -9,6 +9,7 @@ resumes from its last checkpoint. Text batches replay the text model's own answe
 import argparse
 import json
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from examples import Examples, text_example
 from heldout import HeldOut
 from mixture import Mixture
 from projector_start import start_projector
+from ship import COPIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,8 @@ def main() -> None:
     check = HeldOut(arguments.data, mixture.dev, checkpoint)
     train(model, batches, arguments.run, arguments.minutes, settings, check)
     write_model(model, arguments.run / "model")
+    for name in COPIED:
+        shutil.copyfile(arguments.start / name, arguments.run / "model" / name)
 
 
 if __name__ == "__main__":

@@ -20,23 +20,18 @@ app.command("info")(info.info)
 
 
 @app.callback(invoke_without_command=True)
-def _root(
-    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version and exit.")
-) -> None:
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if version:
         from auricle import __version__
 
         print(__version__)
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        print(context.get_help())
         raise typer.Exit
 
 
 def main() -> None:
     """Run the command; exit codes: 0 done, 2 the user's input is wrong, 1 anything else."""
     try:
-        app()
+        app(prog_name="auricle")
     except UserError as error:
         print("auricle:", *str(error).splitlines(), file=sys.stderr)
         sys.exit(2)
