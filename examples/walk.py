@@ -6,7 +6,7 @@ import torch
 
 from auricle import units
 from auricle.audio import load, log_mel
-from auricle.conversation import Sampling
+from auricle.conversation import Audio, RawPrompt, Sampling
 from auricle.generate import generate
 from auricle.prepare import Prepared, collate, render_raw
 from auricle.weights import locate, read_checkpoint
@@ -17,7 +17,8 @@ model, tokenizer = checkpoint.model, checkpoint.tokenizer
 waveform = load(path)  # 16 000 samples a second
 mel = log_mel(waveform, num_mel_bins=model.config.audio.num_mel_bins)  # 100 frames a second
 num_tokens = units.tokens_from_frames(mel.num_frames)  # 25 audio tokens a second
-prompt = render_raw("Detect the language and recognize the speech: <|en|>", [num_tokens], tokenizer)
+asked = RawPrompt((Audio(), "Detect the language and recognize the speech: <|en|>"))
+prompt = render_raw(asked, [num_tokens], tokenizer)
 inputs = collate([Prepared(prompt, (mel,))], pad_id=checkpoint.pad_id)
 (answer,) = generate(model, inputs, Sampling(max_new_tokens=128), stop_ids=checkpoint.stop_ids)
 

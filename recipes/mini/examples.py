@@ -9,7 +9,7 @@ import numpy as np
 from augment import augment
 from auricle import units
 from auricle.audio import Waveform, load, log_mel
-from auricle.conversation import Audio, Message
+from auricle.conversation import Audio, Message, RawPrompt
 from auricle.prepare import Prepared, Prompt, render, render_raw
 from auricle.text import Tokenizer
 from clips import Clip
@@ -73,9 +73,9 @@ class Examples:
             )
         draw = rng.random()
         if draw < 0.65:
-            prompt = render_raw(f"{RECOGNISE} <|en|>", tokens, self._tokenizer, answer=text)
+            prompt = render_raw(RawPrompt((Audio(), f"{RECOGNISE} <|en|>")), tokens, self._tokenizer, answer=text)
         elif draw < 0.75:
-            prompt = render_raw(RECOGNISE, tokens, self._tokenizer, answer=f" <|en|>{text}")
+            prompt = render_raw(RawPrompt((Audio(), RECOGNISE)), tokens, self._tokenizer, answer=f" <|en|>{text}")
         else:
             prompt = _ask(_pick(TRANSCRIBE, rng), text, tokens, self._tokenizer)
         return Prepared(prompt, (mel,))
@@ -98,7 +98,9 @@ def plain_example(root: Path, clip: Clip, tokenizer: Tokenizer, *, heard: Clip |
     """The clip as it is under the published prompt; `heard` replaces its sound by another clip's."""
     mel = log_mel(load(root / (heard or clip).audio), num_mel_bins=NUM_MEL_BINS)
     tokens = [units.tokens_from_frames(mel.num_frames)]
-    return Prepared(render_raw(f"{RECOGNISE} <|en|>", tokens, tokenizer, answer=clip.text), (mel,))
+    return Prepared(
+        render_raw(RawPrompt((Audio(), f"{RECOGNISE} <|en|>")), tokens, tokenizer, answer=clip.text), (mel,)
+    )
 
 
 def text_example(question: str, answer: str, tokenizer: Tokenizer) -> Prepared:

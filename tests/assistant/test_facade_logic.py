@@ -9,11 +9,11 @@ import pytest
 
 from auricle import Assistant, Sampling, UserError
 from auricle.audio import Waveform
-from auricle.conversation import Answer, Audio, FinishReason, Message
+from auricle.conversation import Answer, Audio, FinishReason, Message, RawPrompt
 from auricle.engines import Request
 
 Noise = Callable[..., np.ndarray]
-ASKED = "Detect the language and recognize the speech:"
+ASKED = "*Detect the language and recognize the speech:"
 
 
 class Scripted:
@@ -43,9 +43,11 @@ class Scripted:
     @property
     def prompts(self) -> list[str]:
         """What the user's turn of each request says, a recording shown as *."""
-        turns = [request.prompt[0].content for request in self.requests if not isinstance(request.prompt, str)]
-        raw = [request.prompt for request in self.requests if isinstance(request.prompt, str)]
-        return raw + ["".join("*" if isinstance(part, Audio) else part for part in turn) for turn in turns]
+        turns = [
+            request.prompt.content if isinstance(request.prompt, RawPrompt) else request.prompt[0].content
+            for request in self.requests
+        ]
+        return ["".join("*" if isinstance(part, Audio) else part for part in turn) for turn in turns]
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 5])

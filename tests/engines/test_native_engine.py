@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from auricle.audio import Waveform, cut_windows
-from auricle.conversation import Audio, Message, Sampling
+from auricle.conversation import Audio, Message, RawPrompt, Sampling
 from auricle.engines import NativeEngine, Request
 from auricle.errors import UserError
 from auricle.weights import Checkpoint
@@ -25,8 +25,8 @@ def requests(noise: Noise) -> list[Request]:
         hear("What is said?", 0.3),
         hear("Who speaks?"),
         hear("Which mood?", 0.2, 0.5),
-        Request("Detect the language:", (Waveform(noise(0.4)),)),
-        Request("recognize the speech:"),
+        Request(RawPrompt((Audio(), "Detect the language:")), (Waveform(noise(0.4)),)),
+        Request(RawPrompt(("recognize the speech:",))),
     ]
 
 
@@ -45,7 +45,7 @@ def test_counts_and_reasons(checkpoint: Checkpoint, requests: list[Request]):
         assert answer.num_tokens <= 12
         assert (answer.finish_reason == "length") == (answer.num_tokens == 12)
         assert answer.logprob < 0
-    [raw] = NativeEngine(checkpoint).generate([Request("ab")], SAMPLING)
+    [raw] = NativeEngine(checkpoint).generate([Request(RawPrompt(("ab",)))], SAMPLING)
     assert raw.num_prompt_tokens == len(checkpoint.tokenizer.encode("ab"))
 
 
@@ -94,9 +94,9 @@ def test_a_long_recording_is_one_span_of_all_its_windows(checkpoint: Checkpoint,
 def test_what_the_context_cannot_hold_is_refused(checkpoint: Checkpoint):
     engine = NativeEngine(checkpoint)
     with pytest.raises(UserError, match=r"prompt too long: \d+ tokens and 5000 to answer, expected at most 4096"):
-        next(engine.generate([Request("ab")], Sampling(max_new_tokens=5000)))
+        next(engine.generate([Request(RawPrompt(("ab",)))], Sampling(max_new_tokens=5000)))
     with pytest.raises(UserError, match="prompt too long"):
-        next(engine.stream(Request("ab"), Sampling(max_new_tokens=5000)))
+        next(engine.stream(Request(RawPrompt(("ab",))), Sampling(max_new_tokens=5000)))
 
 
 def test_recordings_and_places_must_agree(checkpoint: Checkpoint, noise: Noise):

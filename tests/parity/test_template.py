@@ -12,7 +12,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import Qwen2AudioProcessor, Qwen2Tokenizer, WhisperFeatureExtractor
 
 from auricle import units
-from auricle.conversation import Audio, Message
+from auricle.conversation import Audio, Message, RawPrompt
 from auricle.prepare import Prompt, render, render_raw
 from auricle.text import Tokenizer
 
@@ -135,7 +135,7 @@ def test_raw_ids_equal_the_processors(processor: Qwen2AudioProcessor, ours: Toke
     [samples] = heard = waveforms([("user", [1.3])])
     num_tokens = units.tokens_from_frames(units.frames_from_samples(len(samples)))
     text = f"<|audio_bos|><|AUDIO|><|audio_eos|>{task}"
-    assert list(render_raw(task, [num_tokens], ours).ids) == their_ids(processor, text, heard)
+    assert list(render_raw(RawPrompt((Audio(), task)), [num_tokens], ours).ids) == their_ids(processor, text, heard)
 
 
 def test_structure_of_the_published_example(ours: Tokenizer) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auricle.conversation import Audio, Message
+from auricle.conversation import Audio, Message, RawPrompt
 from auricle.errors import UserError
 from auricle.prepare import Prompt, SpecialTokens, render, render_raw
 from auricle.text import Tokenizer
@@ -138,19 +138,19 @@ def test_a_recording_in_the_assistants_turn_is_refused(tokenizer: Tokenizer):
 
 
 def test_raw_form(tokenizer: Tokenizer):
-    prompt = render_raw("Detect the language:", [2, 3], tokenizer)
+    prompt = render_raw(RawPrompt((Audio(), Audio(), "Detect the language:")), [2, 3], tokenizer)
     assert prompt.ids == written(tokenizer, *audio(2), *audio(3), "Detect the language:")
     assert [end - start for start, end in prompt.audio_spans] == [2, 3]
     assert not any(prompt.loss)
 
 
 def test_raw_form_with_an_answer(tokenizer: Tokenizer):
-    asked = render_raw("language:", [2], tokenizer)
-    answered = render_raw("language:", [2], tokenizer, answer=" fox <|im_end|>")
+    asked = render_raw(RawPrompt((Audio(), "language:")), [2], tokenizer)
+    answered = render_raw(RawPrompt((Audio(), "language:")), [2], tokenizer, answer=" fox <|im_end|>")
     assert answered.ids[: len(asked.ids)] == asked.ids
     assert spoken(tokenizer, answered) == [" fox <|im_end|>"]
     end_id = tokenizer.special("<|endoftext|>")
-    other = render_raw("language:", [2], tokenizer, answer="fox", end_id=end_id)
+    other = render_raw(RawPrompt((Audio(), "language:")), [2], tokenizer, answer="fox", end_id=end_id)
     assert other.ids[-1] == end_id
     assert other.loss[-1]
 

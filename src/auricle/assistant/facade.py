@@ -10,7 +10,7 @@ from auricle.assistant.device import choose_device, choose_dtype
 from auricle.assistant.loops import drop_loop
 from auricle.audio import Source, Waveform, cut_windows
 from auricle.audio import load as load_audio
-from auricle.conversation import Answer, Audio, FinishReason, Message, Sampling
+from auricle.conversation import Answer, Audio, FinishReason, Message, RawPrompt, Sampling
 from auricle.engines import Engine, NativeEngine, Request
 from auricle.errors import UserError
 from auricle.weights import locate, read_checkpoint
@@ -70,7 +70,7 @@ class Assistant:
         self, recordings: Iterable[Source], *, language: str = "en", sampling: Sampling = GREEDY
     ) -> Iterator[Result]:
         """As `transcribe`, each result as soon as it is ready."""
-        prompt = _recognise(language)
+        prompt = RawPrompt((Audio(), _recognise(language)))
         pending: list[tuple[str | None, float, int]] = []
 
         def requests() -> Iterator[Request]:

@@ -5,7 +5,7 @@ from itertools import islice
 
 from auricle import units
 from auricle.audio import Mel, Waveform, cut_windows, log_mel
-from auricle.conversation import Answer, Sampling
+from auricle.conversation import Answer, RawPrompt, Sampling
 from auricle.engines.interface import Request
 from auricle.generate import generate, stream
 from auricle.prepare import Prepared, collate, render, render_raw
@@ -51,7 +51,7 @@ class NativeEngine:
         config, tokenizer = self.checkpoint.model.config, self.checkpoint.tokenizer
         heard = [self._hear(audio, config.audio.num_mel_bins) for audio in request.audios]
         tokens = [sum(units.tokens_from_frames(mel.num_frames) for mel in mels) for mels in heard]
-        if isinstance(request.prompt, str):
+        if isinstance(request.prompt, RawPrompt):
             prompt = render_raw(request.prompt, tokens, tokenizer)
         else:
             prompt = render(request.prompt, tokens, tokenizer, open_turn=True)

@@ -6,7 +6,7 @@ Text between two special tokens is tokenised as one piece, as the published proc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from auricle.conversation import DEFAULT_SYSTEM, Audio, Message, count_audios
+from auricle.conversation import DEFAULT_SYSTEM, Audio, Message, RawPrompt, count_audios
 from auricle.errors import UserError
 from auricle.prepare.prompt import Prompt
 from auricle.text import Tokenizer
@@ -59,26 +59,29 @@ def render(
 
 
 def render_raw(
-    text: str,
+    raw: RawPrompt,
     audio_tokens: Sequence[int],
     tokenizer: Tokenizer,
     *,
     answer: str | None = None,
     end_id: int | None = None,
 ) -> Prompt:
-    """The raw form in which base models are evaluated: the recordings, then the text, no turns.
+    """The raw form in which base models are evaluated: text and recordings in the order given, no turns.
 
     Args:
-        text: the task, for example `Detect the language and recognize the speech: <|en|>`.
+        raw: for example `(Audio(), "Detect the language and recognize the speech: <|en|>")`.
         audio_tokens: how many tokens each recording makes, in order.
         tokenizer: encodes the text.
         answer: in training, what the model should say after it; counted in the loss mask.
         end_id: in training, the id that ends the answer.
     """
+    _check_counts(sum(isinstance(part, Audio) for part in raw.content), len(audio_tokens))
     writer = _Writer(tokenizer, list(audio_tokens))
-    for _ in audio_tokens:
-        writer.audio()
-    writer.text(text)
+    for part in raw.content:
+        if isinstance(part, Audio):
+            writer.audio()
+        else:
+            writer.text(part)
     if answer is not None:
         writer.answer(answer, writer.tokens.im_end if end_id is None else end_id)
     return writer.prompt()
