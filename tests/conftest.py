@@ -162,7 +162,7 @@ def encode_audio() -> Callable[..., bytes]:
     def encode(
         samples: np.ndarray, *, container: str, codec: str, rate: int, options: dict[str, str] | None = None
     ) -> bytes:
-        layout = "mono" if len(samples) == 1 else "stereo"
+        layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(samples)]
         file = io.BytesIO()
         with av.open(file, "w", format=container, container_options=options or {}) as output:
             stream = output.add_stream(codec, rate=rate, layout=layout, options={"strict": "experimental"})

@@ -1,4 +1,4 @@
-"""Read a CTranslate2 model file, and name its Whisper encoder as the published Qwen2-Audio checkpoint does.
+"""Read a CTranslate2 model file, and name its Whisper encoder as Hugging Face does.
 
 Little-endian: u32 version, string specification, u32 revision, u32 count, the variables, u32 count of aliases, aliases.
 A string is a u16 length that counts a final NUL, then its bytes. A variable is its name, u8 rank, u32 per dimension,
@@ -69,7 +69,7 @@ def read_variables(content: bytes) -> Arrays:
 
 
 def encoder_tensors(variables: Arrays) -> Arrays:
-    """The Whisper encoder in float32 under `audio_tower.*`; raises ValueError for a quantised file.
+    """The Whisper encoder in float32 under `encoder.*`; raises ValueError for a quantised file.
 
     `self_attention/linear_0` holds q, k and v stacked by rows, [3 * width, width]; the k bias, always zero, is dropped.
     """
@@ -85,7 +85,7 @@ def encoder_tensors(variables: Arrays) -> Arrays:
             tensors |= _split_qkv(f"layers.{path.split('/')[0].removeprefix('layer_')}.self_attn", leaf, value)
         else:
             tensors[_published_name(path, leaf)] = value
-    return {f"audio_tower.{name}": value for name, value in tensors.items()}
+    return {f"encoder.{name}": value for name, value in tensors.items()}
 
 
 def _split_qkv(prefix: str, leaf: str, value: np.ndarray) -> Arrays:

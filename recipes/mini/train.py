@@ -22,15 +22,16 @@ from torch.nn import functional
 
 from attention import grouped_attention
 from auricle.audio import load
+from auricle.extend import fit_projector
 from auricle.model import ModelInput, Qwen2Audio
 from auricle.model.layers import causal_mask
 from auricle.prepare import Prepared, collate
 from auricle.quant import round_to_groups
-from auricle.weights import read_checkpoint, write_model
+from auricle.weights import Checkpoint, read_checkpoint, write_model
+from clips import Clip
 from examples import Examples, text_example
 from heldout import HeldOut
 from mixture import Mixture
-from projector_start import start_projector
 from ship import COPIED
 
 
@@ -183,6 +184,16 @@ def train(model: Qwen2Audio, batches: Batches, run: Path, minutes: float, settin
     print(json.dumps({"step": step, "used_s": round(used_s)} | check(loss_of, labels)), file=log, flush=True)
 
 
+def start_projector(checkpoint: Checkpoint, root: Path, clips: list[Clip]) -> float:
+    """Set the projector in closed form; returns the share of the embeddings' variance explained."""
+    model = checkpoint.model
+    spoken = ((load(root / clip.audio), clip.text) for clip in clips)
+    table = model.language_model.model.embed_tokens.weight
+    fit = fit_projector(model.audio_tower, table, checkpoint.tokenizer, spoken)
+    model.multi_modal_projector.linear.load_state_dict({"weight": fit.weight, "bias": fit.bias})
+    return fit.explained
+
+
 def save(model: Qwen2Audio, optimizer: torch.optim.Optimizer, run: Path, used_s: float, step: int, seen: int) -> None:
     """All that a resumed run needs, in one file that is whole or absent."""
     state = {
@@ -219,9 +230,7 @@ def main() -> None:
     mixture = Mixture.read(arguments.data, seed=settings.seed)
     if not (arguments.run / "state.pt").exists():
         print(
-            "projector start explains",
-            start_projector(model, arguments.data, mixture.for_start(500), tokenizer),
-            flush=True,
+            "projector start explains", start_projector(checkpoint, arguments.data, mixture.for_start(500)), flush=True
         )
     replay = [
         text_example(**json.loads(line), tokenizer=tokenizer) for line in (arguments.data / "replay.jsonl").open()

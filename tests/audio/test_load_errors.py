@@ -1,13 +1,16 @@
 """A recording that cannot be heard is refused with one sentence that says which and why."""
 
+import io
 import os
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import torch
 
 from auricle.audio import Source, load
 from auricle.errors import UserError
@@ -30,7 +33,7 @@ def test_missing_file(tmp_path: Path):
 
 
 def test_name_too_long_for_the_system():
-    assert "no such file" in refusal("a" * 300)
+    assert re.fullmatch(r"cannot read a+: File name too long; check the path", refusal("a" * 300))
 
 
 def test_name_with_a_null_byte():
@@ -48,13 +51,13 @@ def test_empty_file(tmp_path: Path):
 
 
 def test_empty_bytes():
-    assert "cannot decode the recording" in refusal(b"")
+    assert refusal(b"") == "the recording is empty (0 bytes), expected an audio file"
 
 
 def test_text_called_wav(tmp_path: Path):
     path = tmp_path / "notes.wav"
     path.write_text("this is a shopping list, no sound\n" * 50)
-    assert re.search(r"cannot decode .*notes\.wav: .*expected an audio file", refusal(path))
+    assert re.search(r"cannot decode .*notes\.wav: .*expected a whole audio file", refusal(path))
 
 
 def test_text_as_bytes_never_prints_the_bytes():
@@ -107,23 +110,53 @@ def test_too_short_names_the_recording(tmp_path: Path, encode_audio: Encode):
 @pytest.mark.parametrize("rate", [8000, 16000])
 def test_no_samples_at_all(rate: int):
     assert "the array: recording too short: got 0" in refusal((TONE[:0], rate))
-    assert "the array" in refusal((np.zeros((0, 2)), rate))
+    assert "the array: recording too short: got 0" in refusal((np.zeros((0, 2)), rate))
 
 
 @pytest.mark.parametrize(
     "array",
-    [np.float32(1), np.zeros((2, 3, 4)), np.zeros(100, complex), np.array(["a"] * 100), np.zeros(100, bool)],
-    ids=["scalar", "three axes", "complex", "text", "bool"],
+    [
+        np.float32(1),
+        np.zeros((2, 3, 4)),
+        np.zeros((2, 16000)),
+        np.zeros((16000, 0)),
+        np.zeros(100, complex),
+        np.array(["a"] * 100),
+        np.zeros(100, bool),
+    ],
+    ids=["scalar", "three axes", "channels first", "no channel", "complex", "text", "bool"],
 )
 def test_arrays_that_are_no_sound(array: np.ndarray):
     assert re.fullmatch(r"array of \S+ and shape \(.*\): expected numbers, \[samples\] or .*", refusal((array, 16000)))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_whole_numbers_of_unknown_full_scale(dtype: type):
+    """Python's own integers land here: scaled by 2**63 they would be silence."""
+    assert re.fullmatch(
+        r"array of u?int64: its full scale is unknown; convert it to int16, int32 or .*",
+        refusal((np.ones(16000, dtype), 16000)),
+    )
+
+
+def test_numbers_too_large_for_float32():
+    assert "samples of the array are not finite" in refusal((np.full(16000, 1e300), 16000))
+
+
+def test_what_numpy_cannot_take():
+    needs_grad = torch.zeros(16000, requires_grad=True)
+    for array in ([[1.0], [1.0, 2.0]], needs_grad):
+        assert refusal((array, 16000)).startswith("cannot take the array as one: ")  # type: ignore[arg-type]
 
 
 def test_array_and_rate_in_the_wrong_order():
     assert "expected numbers, [samples]" in refusal((16000, np.zeros(500)))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("rate", [0, -16000, 0.5, 22050.5, float("nan"), float("inf"), 10**12, "16000", None])
+@pytest.mark.parametrize(
+    "rate",
+    [0, 1, 999, -16000, 0.5, 22050.5, float("nan"), float("inf"), 1_000_001, 10**12, "16000", None, True],
+)
 def test_rates_that_are_none(rate: object):
     assert re.fullmatch(r"rate .* of the array: expected a whole number .*", refusal((TONE, rate)))  # type: ignore[arg-type]
 
@@ -131,6 +164,75 @@ def test_rates_that_are_none(rate: object):
 def test_a_whole_rate_in_another_type_is_taken():
     for rate in (8000.0, np.float64(8000), np.int32(8000)):
         assert load((TONE, rate)).duration_s == pytest.approx(0.2, abs=0.001)  # type: ignore[arg-type]
+
+
+class Reads:
+    """A file object that gives whatever it holds."""
+
+    def __init__(self, piece: object) -> None:
+        self.piece = piece
+
+    def read(self, size: int, /) -> object:
+        return self.piece
+
+
+@pytest.mark.parametrize(("piece", "kind"), [("text", "str"), (None, "NoneType"), (7, "int")])
+def test_file_object_that_gives_no_bytes(piece: object, kind: str):
+    sentence = f"reading the recording gives {kind}, expected bytes; open the file in binary mode, 'rb'"
+    assert refusal(Reads(piece)) == sentence  # type: ignore[arg-type]
+
+
+def test_file_open_as_text(tmp_path: Path):
+    (tmp_path / "a.wav").write_text("no sound")
+    with (tmp_path / "a.wav").open() as file:
+        assert "gives str, expected bytes; open the file in binary mode, 'rb'" in refusal(file)  # type: ignore[arg-type]
+    assert "gives str, expected bytes" in refusal(io.StringIO("no sound"))  # type: ignore[arg-type]
+
+
+def test_closed_file(tmp_path: Path):
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with (tmp_path / "a.wav").open("rb") as file:
+        pass
+    sentence = (
+        r"cannot read the recording: (read|I/O operation|seek) (of|on) closed file; expected an open file of bytes"
+    )
+    assert re.fullmatch(sentence, refusal(file))
+
+
+def test_file_object_at_its_end():
+    file = io.BytesIO(b"RIFF")
+    file.read()
+    assert refusal(file) == (
+        "the recording is empty (0 bytes), expected an audio file; it stands at byte 4, rewind it with seek(0)"
+    )
+    assert refusal(Reads(b"")) == "the recording is empty (0 bytes), expected an audio file"
+
+
+@pytest.mark.parametrize("source", [None, 5, ["a.wav"], {}, object()])
+def test_what_is_no_recording(source: object):
+    assert refusal(source) == (  # type: ignore[arg-type]
+        f"a recording is a path, bytes, a binary file object or (array, rate): got {type(source).__name__}"
+    )
+
+
+def test_array_without_its_rate():
+    assert refusal(TONE).endswith("got ndarray; give an array together with its rate")  # type: ignore[arg-type]
+    assert refusal((TONE,)) == "a tuple of 1: expected (array, rate)"  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+def test_named_pipe_that_gives_nothing(tmp_path: Path):
+    path = tmp_path / "pipe.wav"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.open("wb").close())
+    writer.start()
+    assert refusal(path) == f"{path} is empty (0 bytes), expected an audio file"
+    writer.join()
+
+
+def test_name_below_a_file(tmp_path: Path):
+    (tmp_path / "a.wav").touch()
+    assert refusal(tmp_path / "a.wav" / "b.wav").startswith("no such file: ")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read every file")

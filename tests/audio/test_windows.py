@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auricle import units
 from auricle.audio import Waveform, cut_windows
+from auricle.errors import UserError
 
 Noise = Callable[..., np.ndarray]
 RATE = 16000
@@ -64,3 +66,45 @@ def test_silence_is_cut_too():
     windows = cut_windows(Waveform(np.zeros(65 * RATE, np.float32)))
     assert sum(len(window.samples) for window in windows) == 65 * RATE
     assert all(len(window.samples) <= WINDOW for window in windows)
+
+
+def naively(samples: np.ndarray, longest_s: float) -> list[np.ndarray]:
+    """The rule by its words: where the sum of squares of 100 ms is least, in the last 5 s or half a window."""
+    longest = int(longest_s * RATE)
+    last, search = min(RATE, longest // 4), min(5 * RATE, longest // 2)
+    pieces = []
+    while len(samples) > longest:
+        latest = min(longest, len(samples) - last)
+        squares = np.square(samples[latest - search : latest], dtype=np.float64)
+        sums = np.lib.stride_tricks.sliding_window_view(squares, 1600).sum(axis=1)
+        end = latest - search + int(sums.argmin()) + 800
+        pieces.append(samples[:end])
+        samples = samples[end:]
+    return [*pieces, samples]
+
+
+@settings(max_examples=25)
+@given(st.sampled_from([1, 1.5, 2.0, 7.3]), st.floats(0.03, 4.0), st.integers(0, 5))
+def test_short_windows_are_those_of_the_naive_rule(longest_s: float, windows: float, seed: int):
+    num_samples = int(longest_s * windows * RATE)
+    samples = np.random.default_rng(seed).integers(-99, 100, num_samples).astype(np.float32)  # sums are exact
+    cut = [window.samples for window in cut_windows(Waveform(samples), longest_s=longest_s)]
+    expected = naively(samples, longest_s)
+    assert [len(each) for each in cut] == [len(each) for each in expected]
+    np.testing.assert_array_equal(np.concatenate(cut), samples)
+    assert all(len(each) <= longest_s * RATE for each in cut)
+    if len(cut) > 1:
+        assert all(units.tokens_from_frames(units.frames_from_samples(len(each))) for each in cut)
+
+
+def test_windows_of_30_s_are_those_of_the_naive_rule(noise: Noise):
+    samples = np.round(noise(100) * 1000)
+    cut = [len(window.samples) for window in cut_windows(Waveform(samples))]
+    assert cut == [len(each) for each in naively(samples, 30)]
+    assert cut == [len(window.samples) for window in cut_windows(Waveform(samples), longest_s=30.0)]
+
+
+@pytest.mark.parametrize("longest_s", [0, 0.99, 30.01, -1, float("nan"), float("inf"), "30", None])
+def test_windows_of_another_length_are_refused(longest_s: float):
+    with pytest.raises(UserError, match=r"longest_s must lie in 1 to 30 s: got "):
+        cut_windows(Waveform(np.zeros(RATE, np.float32)), longest_s=longest_s)

@@ -35,7 +35,13 @@ except SystemExit as exit_:
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["--help"], 0), (["--version"], 0), (["transcribe", "--help"], 0), (["transcribe", "missing.wav"], 2)],
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["transcribe", "--help"], 0),
+        (["chat", "--help"], 0),
+        (["transcribe", "missing.wav"], 2),
+    ],
 )
 def test_explaining_loads_nothing_heavy(arguments: list[str], code: int):
     done = process("-c", HEAVY, *arguments)

@@ -41,7 +41,20 @@ MISTAKES = [
     (["transcribe", "FILE", "--device", "gpu"], "no device 'gpu' here"),
     (["transcribe", "FILE", "--dtype", "float8"], "unknown dtype 'float8'"),
     (["ask", "Q?", "--batch-size", "0"], "batch_size must be at least 1: got 0"),
-    (["transcribe", "FILE", "--language", "english"], "unknown language 'english'"),
+    (["transcribe", "FILE", "--language", "klingonese"], "unknown language 'klingonese'"),
+    (["translate", "FILE", "--to", "<|de|>"], "unknown language '<|de|>': expected a name such as German"),
+    (["transcribe", "FILE", "--format", "doc"], "unknown format 'doc'"),
+    (["transcribe", "FILE", "--json", "--format", "srt"], "give one of them"),
+    (["transcribe", "FILE", "--window", "31"], "31"),
+    (["transcribe", "FILE", "--engine", "gguf"], "unknown engine 'gguf'"),
+    (["ask", "Q?", "--raw", "--system", "Be brief."], "leave one of them out"),
+    (["ask", "Q?", "--top-k", "5"], "--top-k 5 has no effect without sampling"),
+    (["ask", "Q?", "--min-p", "0.1"], "--min-p 0.1 has no effect without sampling"),
+    (["ask", "Q?", "--length-penalty", "2"], "--length-penalty has no effect without beam search"),
+    (["ask", "Q?", "--num-beams", "2", "--temperature", "1"], "beam search does not sample"),
+    (["ask", "Q?", "--repetition-penalty", "0"], "repetition_penalty must be above 0"),
+    (["ask", "Q?", "--stop", ""], "stop holds an empty text"),
+    (["ask", "Q?", "--max-new-tokens", "3", "--min-new-tokens", "4"], "min_new_tokens 4 exceeds max_new_tokens 3"),
     (["ask", ""], "the question is empty"),
     (["ask", "", "--json"], "the question is empty"),
     (["ask", "Q?", "--max-new-tokens", "5000"], "prompt too long"),
@@ -105,13 +118,13 @@ def test_a_missing_file_is_noticed_before_a_model_is_loaded(
 
 @pytest.mark.parametrize("batch_size", [1, 8])
 @pytest.mark.parametrize("command", [["transcribe"], ["ask", "Q?"]])
-def test_answers_before_a_bad_file_are_kept(
+def test_a_bad_file_costs_no_other_file(
     batch_size: int, command: list[str], run_cli: Run, checkpoint_dir: Path, recordings: list[Path]
 ):
     files = [*recordings[:2], Path(__file__), recordings[2]]
     options = ["--json", "--model", checkpoint_dir, "--batch-size", batch_size, "--max-new-tokens", 4]
     code, out, err = run_cli(*command, *files, *options)
     assert code == 2
-    assert [json.loads(line)["path"] for line in out.splitlines()] == [str(path) for path in recordings[:2]]
+    assert [json.loads(line)["path"] for line in out.splitlines()] == [str(path) for path in recordings]
     assert err.startswith(f"auricle: cannot decode {__file__}: ")
     assert len(err.splitlines()) == 1

@@ -8,8 +8,7 @@ import torch
 from auricle import units
 from auricle.audio import Mel
 from auricle.conversation import Sampling
-from auricle.generate import generate, stream
-from auricle.generate.loop import Generated
+from auricle.generate import Generated, generate, stream
 from auricle.model import ModelInput, Qwen2Audio
 from auricle.prepare import Prepared, Prompt, collate
 
@@ -130,21 +129,77 @@ def test_steps_are_the_answer_and_end_with_it(model: Qwen2Audio, items: list[Pre
     steps = list(stream(model, collate(items, pad_id=0), GREEDY, stop_ids=stop))
     rows = run(model, items, GREEDY, stop)
     for index, row in enumerate(rows):
-        said = [step.ids[index] for step in steps]
-        spoken = said[: len(row.ids) + 1]
-        assert spoken[:-1] == row.ids
-        assert spoken[-1] in stop
-        assert set(said[len(row.ids) + 1 :]) <= {None}
-        assert [step.logprobs[index] is None for step in steps] == [token_id is None for token_id in said]
+        said = [token for step in steps if (token := step[index]) is not None]
+        assert said[:-1] == row.tokens
+        assert said[-1].id in stop
+        assert [token.ends for token in said] == [False] * len(row.ids) + [True]
+        assert [step[index] is None for step in steps] == [place > len(row.ids) for place in range(len(steps))]
     assert len(steps) == max(len(row.ids) for row in rows) + 1
 
 
 def test_sampling_repeats_with_its_seed(model: Qwen2Audio, items: list[Prepared]):
-    def drawn(seed: int) -> list[list[int]]:
+    def drawn(seed: int | None) -> list[list[int]]:
         return [row.ids for row in run(model, items, Sampling(temperature=1.0, max_new_tokens=8, seed=seed))]
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
+    assert drawn(None) != drawn(None)
+
+
+def test_a_drawn_answer_depends_on_its_index_and_on_no_other_row(model: Qwen2Audio, items: list[Prepared]):
+    """Alone, in another order, beside rows that end early: only the index counts."""
+    sampling = Sampling(temperature=1.5, top_k=50, repetition_penalty=1.2, max_new_tokens=9, seed=3)
+    together = run(model, items, sampling)
+    stop = frozenset({together[0].ids[2]}) - set(together[2].ids)
+    for index, item in enumerate(items):
+        [alone] = generate(model, collate([item], pad_id=0), sampling, stop_ids=NEVER, indices=[index])
+        assert alone.ids == together[index].ids
+        [other] = generate(model, collate([item], pad_id=0), sampling, stop_ids=NEVER, indices=[index + 7])
+        assert other.ids != alone.ids
+    swapped = generate(model, collate(items[::-1], pad_id=0), sampling, stop_ids=stop, indices=[2, 1, 0])
+    assert stop
+    assert swapped[0].ids == together[2].ids
+    assert swapped[2].ids == together[0].ids[:2]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_alternatives_are_the_models_own(model: Qwen2Audio, items: list[Prepared], temperature: float):
+    """Log-probabilities are those of the bare forward, whatever the settings; nothing is reported unasked."""
+    sampling = Sampling(
+        temperature=temperature, repetition_penalty=1.5, top_k=5, logprobs=3, max_new_tokens=6, seed=0, min_new_tokens=6
+    )
+    for item, row in zip(items, run(model, items, sampling, frozenset({3})), strict=True):
+        inputs = collate([item], pad_id=0)
+        said = model.language_model.model.embed_tokens(torch.tensor([row.ids]))
+        embeddings = torch.cat((model.embed(inputs), said), dim=1)
+        places = torch.arange(embeddings.shape[1])[None]
+        hidden = model.decode(embeddings, places, torch.ones_like(places, dtype=torch.bool), None)
+        expected = model.logits(hidden)[0, -len(row.ids) - 1 : -1].log_softmax(dim=-1)
+        for token, logprobs in zip(row.tokens, expected, strict=True):
+            assert token.logprob == pytest.approx(logprobs[token.id].item(), abs=1e-4)
+            assert [token_id for token_id, _ in token.top] == logprobs.topk(3).indices.tolist()
+            assert [p for _, p in token.top] == pytest.approx(logprobs.topk(3).values.tolist(), abs=1e-4)
+        assert row.logprob == pytest.approx(sum(token.logprob for token in row.tokens))
+    for none in (None, 0):
+        rows = run(model, items, Sampling(max_new_tokens=2, logprobs=none))
+        assert all(token.top == () for row in rows for token in row.tokens)
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_beams": 3}], ids=["greedy", "beams"])
+def test_a_growing_cache_changes_nothing(
+    model: Qwen2Audio, items: list[Prepared], settings: dict[str, int], monkeypatch: pytest.MonkeyPatch
+):
+    sampling = Sampling(max_new_tokens=140, min_new_tokens=140, **settings)  # type: ignore[arg-type]
+    grown = run(model, items, sampling)
+    monkeypatch.setattr("auricle.generate.forward.ROOM_TOKENS", 200)
+    at_once = run(model, items, sampling)
+    assert [row.tokens for row in grown] == [row.tokens for row in at_once]
+    assert {len(row.tokens) for row in grown} == {140}
+
+
+def test_beams_cannot_be_streamed_by_the_token(model: Qwen2Audio, items: list[Prepared]):
+    with pytest.raises(ValueError, match="2 beams have no token until the end"):
+        next(stream(model, collate(items, pad_id=0), Sampling(num_beams=2), stop_ids=NEVER))
 
 
 def test_logprob_is_before_temperature(model: Qwen2Audio, items: list[Prepared]):

@@ -1,15 +1,25 @@
 """Door 3: from samples and ids to logits, with and without the cache."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 import torch
 from transformers import Qwen2AudioForConditionalGeneration
 
-from auricle.model import KVCache, ModelInput, Qwen2Audio
+from auricle.model import ModelInput, Qwen2Audio
 
-from .reference import SHAPES, TOLERANCE, Batch, Row, Shape, make_batch, model_pair, relative
+from .reference import (
+    SHAPES,
+    TOLERANCE,
+    Row,
+    Shape,
+    cached_logits,
+    make_batch,
+    model_pair,
+    our_logits,
+    relative,
+    their_logits,
+)
 
 pytestmark = pytest.mark.parity
 
@@ -31,34 +41,6 @@ Pair = tuple[Qwen2AudioForConditionalGeneration, Qwen2Audio]
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     shape: Shape = request.param
     return model_pair(shape, tmp_path_factory.mktemp("logits"))
-
-
-def their_logits(reference: Qwen2AudioForConditionalGeneration, batch: Batch) -> torch.Tensor:
-    """Logits of the real tokens, [tokens, vocabulary].
-
-    Positions are given as the reference's own `generate` counts them. Its bare forward counts the padding too, which
-    only a rounding of the rotary angles tells apart (2e-5 after 750 places).
-    """
-    mask = batch.theirs["attention_mask"]
-    positions = (mask.cumsum(-1) - 1).masked_fill(mask == 0, 1)
-    with torch.inference_mode():
-        return reference(**batch.theirs, position_ids=positions).logits[mask.bool()]
-
-
-def our_logits(model: Qwen2Audio, inputs: ModelInput) -> torch.Tensor:
-    with torch.inference_mode():
-        return model(inputs)
-
-
-def cached_logits(model: Qwen2Audio, inputs: ModelInput, cuts: list[int]) -> torch.Tensor:
-    """The same tokens read piece by piece, from cut to cut."""
-    with torch.inference_mode():
-        embeddings, positions = model.embed(inputs), inputs.positions
-        batch, num_tokens = inputs.ids.shape
-        cache = KVCache.empty(model.config.text, batch=batch, capacity=num_tokens, like=embeddings)
-        pieces = [slice(*ends) for ends in pairwise([0, *cuts, num_tokens])]
-        hidden = [model.decode(embeddings[:, p], positions[:, p], inputs.valid[:, p], cache) for p in pieces]
-        return model.logits(torch.cat(hidden, dim=1))
 
 
 @pytest.mark.parametrize("rows", LAYOUTS.values(), ids=LAYOUTS.keys())

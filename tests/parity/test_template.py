@@ -1,6 +1,7 @@
 """The prompt: our id-space template against the published processor, on the same tokenizer.json."""
 
 import json
+import re
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tokenizers
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import Qwen2AudioProcessor, Qwen2Tokenizer, WhisperFeatureExtractor
 
@@ -84,6 +87,10 @@ def ours(directory: Path) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def processor(directory: Path) -> Qwen2AudioProcessor:
+    return make_processor(directory)
+
+
+def make_processor(directory: Path) -> Qwen2AudioProcessor:
     extractor = WhisperFeatureExtractor(feature_size=128, return_attention_mask=True)
     return Qwen2AudioProcessor(feature_extractor=extractor, tokenizer=Qwen2Tokenizer.from_pretrained(directory))
 
@@ -112,12 +119,15 @@ def their_prompt(processor: Qwen2AudioProcessor, turns: list[Spoken], *, open_tu
     return their_ids(processor, text, waveforms(turns))
 
 
+def num_audio_tokens(duration_s: float) -> int:
+    return units.tokens_from_frames(units.frames_from_samples(round(duration_s * units.SAMPLE_RATE)))
+
+
 def our_prompt(tokenizer: Tokenizer, turns: list[Spoken], *, open_turn: bool) -> Prompt:
     messages = [
         Message(role, tuple(Audio() if isinstance(part, float) else part for part in parts)) for role, parts in turns
     ]
-    frames = [units.frames_from_samples(len(samples)) for samples in waveforms(turns)]
-    counts = [units.tokens_from_frames(num_frames) for num_frames in frames]
+    counts = [num_audio_tokens(part) for _, parts in turns for part in parts if isinstance(part, float)]
     return render(messages, counts, tokenizer, open_turn=open_turn)
 
 
@@ -130,12 +140,82 @@ def test_chat_ids_equal_the_processors(
     assert list(prompt.ids) == their_prompt(processor, turns, open_turn=open_turn)
 
 
-def test_raw_ids_equal_the_processors(processor: Qwen2AudioProcessor, ours: Tokenizer) -> None:
-    task = "Detect the language and recognize the speech: <|en|>"
-    [samples] = heard = waveforms([("user", [1.3])])
-    num_tokens = units.tokens_from_frames(units.frames_from_samples(len(samples)))
+pieces = [word for sentence in SENTENCES for word in sentence.split()] + ["你好", "e\u0301", "\n\n", " "]
+words = st.sampled_from(pieces) | st.text(max_size=4)
+texts = st.lists(words, max_size=5).map(" ".join).filter(lambda text: "<|" not in text)
+answers = texts.filter(lambda text: not re.match(r"\s*[\r\n]", text))  # see test_an_answer_is_a_piece_of_its_own
+audios = st.integers(1, 40).map(lambda hundredths: 0.03 * hundredths)
+asked = st.tuples(st.just("user"), st.lists(texts | audios, max_size=4))
+answered = st.tuples(st.just("assistant"), st.lists(answers, min_size=1, max_size=1))
+instructed = st.tuples(st.just("system"), st.lists(texts, min_size=1, max_size=2))
+conversations = st.lists(asked | answered | instructed, min_size=1, max_size=6)
+
+
+def says(tokenizer: Tokenizer, ids: list[int]) -> list[bool]:
+    """What the assistant should say, found in the reference's ids: after its opening, up to the end of its turn."""
+    start, end = tokenizer.special("<|im_start|>"), tokenizer.special("<|im_end|>")
+    opening = [start, *tokenizer.encode("assistant\n")]
+    marks, speaking = [False] * len(ids), False
+    for place, token_id in enumerate(ids):
+        marks[place] = speaking
+        speaking = (speaking and token_id != end) or ids[max(0, place + 1 - len(opening)) : place + 1] == opening
+    return marks
+
+
+@given(turns=conversations, open_turn=st.booleans())
+def test_any_conversation_equals_the_processors(
+    processor: Qwen2AudioProcessor, ours: Tokenizer, turns: list[Spoken], open_turn: bool
+) -> None:
+    theirs = their_prompt(processor, turns, open_turn=open_turn)
+    prompt = our_prompt(ours, turns, open_turn=open_turn)
+    assert list(prompt.ids) == theirs
+    assert list(prompt.loss) == says(ours, theirs)
+    audio_id = ours.special("<|AUDIO|>")
+    places = [place for span in prompt.audio_spans for place in range(*span)]
+    assert places == [place for place, token_id in enumerate(theirs) if token_id == audio_id]
+    durations = [part for _, parts in turns for part in parts if isinstance(part, float)]
+    assert [end - start for start, end in prompt.audio_spans] == [num_audio_tokens(d) for d in durations]
+
+
+@given(turns=conversations)
+def test_each_answer_follows_the_prompt_that_asks_for_it(ours: Tokenizer, turns: list[Spoken]) -> None:
+    """What generation sees before an answer is what training sees before it; no answer is dropped or moved."""
+    whole = our_prompt(ours, turns, open_turn=False)
+    for number, (role, parts) in enumerate(turns):
+        if role == "assistant":
+            before = our_prompt(ours, turns[:number], open_turn=True)
+            answer = (*ours.encode("".join(map(str, parts))), ours.special("<|im_end|>"))
+            end = len(before.ids) + len(answer)
+            assert whole.ids[:end] == before.ids + answer
+            assert whole.loss[len(before.ids) : end] == (True,) * len(answer)
+            assert whole.audio_spans[: len(before.audio_spans)] == before.audio_spans
+
+
+def test_an_answer_is_a_piece_of_its_own(processor: Qwen2AudioProcessor, ours: Tokenizer) -> None:
+    """The other difference we want: the reference joins an answer's leading new lines to the turn's opening.
+
+    At generation the prompt ends after the opening, so no model could ever say those joined ids.
+    """
+    turns: list[Spoken] = [("user", ["hello"]), ("assistant", ["\n\nList"])]
+    assert ours.encode("\n") + ours.encode("\n\nList") != ours.encode("\n\n\nList")
+    opened = our_prompt(ours, turns[:1], open_turn=True).ids
+    assert our_prompt(ours, turns, open_turn=False).ids[: len(opened)] == opened
+    assert tuple(their_prompt(processor, turns, open_turn=False)[: len(opened)]) != opened
+
+
+@pytest.mark.parametrize("task", ["speech: <|en|>", "<|zh|>: <|fr|> <|en|>speech <|zh|> \n<|en|>", "e<|en|>\u0301"])
+@pytest.mark.parametrize("tags", [[], ["<|en|>", "<|zh|>"]], ids=["tags are text", "tags are tokens"])
+def test_raw_ids_equal_the_processors(directory: Path, tmp_path: Path, tags: list[str], task: str) -> None:
+    """With and without language tags among the added tokens."""
+    library = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+    library.add_special_tokens(tags)
+    library.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_bytes((directory / "tokenizer_config.json").read_bytes())
+    ours = Tokenizer.from_file(tmp_path / "tokenizer.json")
     text = f"<|audio_bos|><|AUDIO|><|audio_eos|>{task}"
-    assert list(render_raw(RawPrompt((Audio(), task)), [num_tokens], ours).ids) == their_ids(processor, text, heard)
+    theirs = their_ids(make_processor(tmp_path), text, waveforms([("user", [1.3])]))
+    assert list(render_raw(RawPrompt((Audio(), task)), [num_audio_tokens(1.3)], ours).ids) == theirs
+    assert ours.special_ids.issuperset(theirs[-1:]) is (bool(tags) and task.endswith("|>"))
 
 
 def test_structure_of_the_published_example(ours: Tokenizer) -> None:

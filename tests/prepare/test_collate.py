@@ -1,5 +1,8 @@
 """Ragged prompts and mels in one batch: padded on the left, nothing mixed up, mismatches refused."""
 
+from collections.abc import Iterator
+from itertools import count
+
 import pytest
 import torch
 from hypothesis import given
@@ -37,6 +40,48 @@ def test_shorter_prompts_are_padded_on_the_left(lengths: list[int]):
         assert batch.valid[row].tolist() == [False] * (longest - length) + [True] * length
         assert batch.positions[row, longest - length :].tolist() == list(range(length))
         assert (batch.positions[row] >= 0).all()
+
+
+def random_prompt(parts: list[int | str], values: Iterator[float]) -> Prepared:
+    """An int is so many text ids, a string of digits a recording of so many frames (with a value of its own)."""
+    ids, loss, spans, mels = [], [], [], []
+    for part in parts:
+        if isinstance(part, int):
+            ids += range(100, 100 + part)
+        else:
+            mels.append(mel(int(part), next(values)))
+            spans.append((len(ids), len(ids) + units.tokens_from_frames(int(part))))
+            ids += [77] * (spans[-1][1] - spans[-1][0])
+        loss += [isinstance(part, int)] * (len(ids) - len(loss))
+    return Prepared(Prompt(tuple(ids), tuple(loss), tuple(spans)), tuple(mels))
+
+
+parts = st.lists(st.integers(1, 5) | st.integers(3, 60).map(str), min_size=1, max_size=6)
+
+
+@given(rows=st.lists(parts, min_size=1, max_size=5), pad_id=st.sampled_from([PAD, 77, 100]))
+def test_any_ragged_batch_can_be_taken_apart_again(rows: list[list[int | str]], pad_id: int):
+    """Ids, positions, spans and recordings of every prompt, in order, also with a pad id that prompts hold."""
+    values = (float(number) for number in count(1))
+    batch = [random_prompt(row, values) for row in rows]
+    inputs = collate(batch, pad_id=pad_id)
+    windows = iter(zip(inputs.features, inputs.num_frames.tolist(), strict=True))
+    for item, ids, valid, positions in zip(batch, inputs.ids, inputs.valid, inputs.positions, strict=True):
+        num_pads = len(ids) - len(item.prompt.ids)
+        assert valid.tolist() == [False] * num_pads + [True] * len(item.prompt.ids)
+        assert tuple(ids[valid].tolist()) == item.prompt.ids
+        assert ids[~valid].eq(pad_id).all()
+        assert positions[valid].tolist() == list(range(len(item.prompt.ids)))
+        assert positions[~valid].eq(0).all()
+        for start, end in item.prompt.audio_spans:
+            assert ids[num_pads + start : num_pads + end].eq(77).all()
+        for one in item.mels:
+            window, num_frames = next(windows)
+            assert num_frames == one.num_frames
+            assert window[:, : one.features.shape[1]].equal(one.features)
+            assert window[:, one.features.shape[1] :].eq(0).all()
+    assert next(windows, None) is None
+    assert (~inputs.valid).all(dim=0).sum() == 0  # no column of padding alone
 
 
 def test_a_pad_id_inside_a_prompt_is_valid():

@@ -3,10 +3,11 @@
 import re
 
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auricle.conversation import Audio, Message, RawPrompt
+from auricle.conversation import Audio, Message, RawPrompt, Role
 from auricle.errors import UserError
 from auricle.prepare import Prompt, SpecialTokens, render, render_raw
 from auricle.text import Tokenizer
@@ -153,6 +154,38 @@ def test_raw_form_with_an_answer(tokenizer: Tokenizer):
     other = render_raw(RawPrompt((Audio(), "language:")), [2], tokenizer, answer="fox", end_id=end_id)
     assert other.ids[-1] == end_id
     assert other.loss[-1]
+
+
+@pytest.fixture(scope="module")
+def tagged(tokenizer_json: str) -> Tokenizer:
+    """A tokenizer that has language tags as tokens."""
+    library = tokenizers.Tokenizer.from_str(tokenizer_json)
+    library.add_special_tokens(["<|en|>", "<|zh|>", "<|transcribe|>"])
+    return Tokenizer(library.to_str())
+
+
+def test_raw_form_with_language_tokens(tagged: Tokenizer):
+    raw = RawPrompt(("<|zh|>", Audio(), "recognize the", " speech: <|en|>", "<|im_end|><|transcribe|><|fr|>"))
+    prompt = render_raw(raw, [2], tagged, answer=" <|en|>fox <|im_end|>")
+    asked = (
+        *(("<|zh|>",), *audio(2), "recognize the speech: ", ("<|en|>",)),
+        "<|im_end|><|transcribe|><|fr|>",
+    )
+    answer = (" ", ("<|en|>",), "fox <|im_end|>", END)
+    assert prompt.ids == written(tagged, *asked, *answer)
+    num_asked = len(written(tagged, *asked))
+    assert prompt.loss == (False,) * num_asked + (True,) * (len(prompt.ids) - num_asked)
+
+
+def test_raw_form_without_language_tokens(any_tokenizer: Tokenizer):
+    prompt = render_raw(RawPrompt((Audio(), "speech: <|en|>")), [2], any_tokenizer, answer=" <|en|>fox")
+    assert prompt.ids == written(any_tokenizer, *audio(2), "speech: <|en|>", " <|en|>fox", END)
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+def test_language_tokens_stay_text_in_the_chat_template(tagged: Tokenizer, tokenizer: Tokenizer, role: Role):
+    messages = [Message(role, ("<|en|>fox",)), Message("user", ("<|zh|>",))]
+    assert render(messages, [], tagged, open_turn=True) == render(messages, [], tokenizer, open_turn=True)
 
 
 def test_a_tokenizer_of_another_model_is_refused(tokenizer_json: str):

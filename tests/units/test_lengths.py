@@ -1,6 +1,7 @@
 """The length formula and the kept frames against naive walks over what each layer sees."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,15 @@ def test_rates_agree_with_each_other():
     assert units.tokens_from_frames(3000) == 750
 
 
-@given(st.integers(1, 200_000))
-def test_a_frame_for_every_started_hop(num_samples: int):
+def test_a_frame_for_every_started_hop():
+    """Every length up to 30 s: sample i lies in hop i // 160, walked hop by hop."""
+    expected = [hop + 1 for hop in range(3000) for _ in range(160)]
+    assert [units.frames_from_samples(num_samples) for num_samples in range(1, 480_001)] == expected
+    assert units.frames_from_samples(0) == 0
+
+
+@given(st.integers(1, 10**9))
+def test_a_frame_for_every_started_hop_of_longer_recordings(num_samples: int):
     assert units.frames_from_samples(num_samples) == len(range(0, num_samples, 160))
 
 
@@ -42,11 +50,30 @@ def test_lengths_are_those_of_the_layers(first: int):
         assert units.tokens_from_frames(num_frames) == after_pooling, num_frames
 
 
-@given(st.integers(3, 3000))
-def test_kept_frames_are_exactly_what_the_real_states_see(num_frames: int):
-    last_state = visited(num_frames, kernel=3, stride=2, padding=1)[-1]  # positions of the first convolution
-    seen = [frame for middle in last_state for frame in range(middle - 1, middle + 2)]
-    assert units.kept_frames(num_frames) == min(max(seen) + 1, 3000)
+def test_kept_frames_are_exactly_what_the_real_states_see():
+    for num_frames in range(1, 3001):
+        last_state = visited(num_frames, kernel=3, stride=2, padding=1)[-1]  # positions of the first convolution
+        seen = [frame for middle in last_state for frame in range(middle - 1, middle + 2)]
+        assert units.kept_frames(num_frames) == min(max(seen) + 1, 3000), num_frames
+
+
+def test_more_sound_never_makes_less():
+    """From 3 frames to 30 s; each step adds at most one state, token or pair of kept frames, and none is skipped."""
+    for formula, first, last, step in (
+        (units.states_from_frames, 2, 1500, 1),
+        (units.tokens_from_frames, 1, 750, 1),
+        (units.kept_frames, 5, 3000, 2),
+    ):
+        lengths = [formula(num_frames) for num_frames in range(3, 3001)]
+        assert (lengths[0], lengths[-1]) == (first, last)
+        assert all(0 <= after - before <= step for before, after in pairwise(lengths))
+
+
+def test_kept_frames_make_every_real_state():
+    """Running the two convolutions over the kept frames gives at least the real states, at most one more."""
+    for num_frames in range(3, 3001):
+        computed = len(visited(units.kept_frames(num_frames), kernel=3, stride=2, padding=1))
+        assert 0 <= computed - units.states_from_frames(num_frames) <= 1, num_frames
 
 
 @pytest.mark.parametrize(("num_frames", "kept"), [(100, 101), (101, 103), (2998, 2999), (2999, 3000), (3000, 3000)])

@@ -135,6 +135,14 @@ def test_no_weights(copy: Path):
     assert f"no weights in {copy}: expected model.safetensors" in refusal(copy)
 
 
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin"])
+def test_only_pickled_weights(name: str, copy: Path):
+    (copy / "model.safetensors").rename(copy / name)
+    sentence = refusal(copy)
+    assert f"no weights in {copy}" in sentence
+    assert "found PyTorch .bin files; convert older .bin files with transformers' `save_pretrained`" in sentence
+
+
 def shard(directory: Path) -> list[str]:
     state = load_file(directory / "model.safetensors")
     names = sorted(state)

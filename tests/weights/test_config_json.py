@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,17 @@ from auricle.weights.config_json import config_from_json, config_to_json
 Config = Callable[..., Qwen2AudioConfig]
 
 
-@pytest.mark.parametrize("changes", [{}, {"tied_head": True, "num_kv_heads": 1}, {"rope_theta": 1e6, "norm_eps": 1e-5}])
-def test_round_trip(changes: dict[str, float], tiny_config: Config):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"tied_head": True, "num_kv_heads": 1},
+        {"rope_theta": 1e6, "norm_eps": 1e-5},
+        {"sliding_window": 12, "sliding_layers": (0, 1)},
+        {"sliding_window": 1, "sliding_layers": (0,)},
+    ],
+)
+def test_round_trip(changes: dict[str, Any], tiny_config: Config):
     config = tiny_config(**changes)
     assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
 
@@ -49,7 +59,14 @@ def test_the_sparse_published_file_is_the_published_7b():
     ("section", "change", "sentence"),
     [
         (None, {"model_type": "qwen2"}, "is of model_type 'qwen2', expected 'qwen2_audio'"),
-        ("text_config", {"use_sliding_window": True}, "text_config.use_sliding_window is True, expected False"),
+        ("text_config", {"layer_types": ["full_attention"]}, "'sliding_attention' for each of 2 layers"),
+        ("text_config", {"layer_types": ["full_attention", "linear_attention"]}, "expected 'full_attention' or"),
+        ("text_config", {"layer_types": ["sliding_attention"] * 2}, "use_sliding_window is False"),
+        (
+            "text_config",
+            {"use_sliding_window": True, "sliding_window": 0, "max_window_layers": 0},
+            "use_sliding_window is True and sliding_window 0, expected True and at least 1",
+        ),
         ("text_config", {"hidden_act": "gelu"}, "text_config.hidden_act is 'gelu', expected 'silu'"),
         ("audio_config", {"scale_embedding": True}, "audio_config.scale_embedding is True, expected False"),
         ("audio_config", {"activation_function": "relu"}, "audio_config.activation_function is 'relu'"),
@@ -63,6 +80,15 @@ def test_other_models_are_refused(section: str | None, change: dict[str, object]
     with pytest.raises(UserError) as caught:
         config_from_json(contents)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("layers", [(0, 1), (1,)])
+def test_sliding_layers_are_understood_without_their_list(layers: tuple[int, ...], tiny_config: Config):
+    """By readers that know `max_window_layers` alone, where the sliding layers are the last ones."""
+    config = tiny_config(sliding_window=5, sliding_layers=layers)
+    contents = config_to_json(config)
+    del contents["text_config"]["layer_types"]
+    assert config_from_json(contents) == config
 
 
 def test_theta_in_either_place(tiny_config: Config):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError
 
 from auricle.errors import UserError
 from auricle.weights import locate
@@ -21,9 +20,8 @@ def downloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Every hub id that was asked for; nothing is fetched."""
     asked: list[str] = []
 
-    def snapshot_download(hub_id: str, *, allow_patterns: list[str]) -> str:
-        assert "*.safetensors" in allow_patterns
-        asked.append(hub_id)
+    def snapshot_download(hub_id: str, *, revision: str | None, **_: object) -> str:
+        asked.append(f"{hub_id} {revision}")
         return str(tmp_path / "snapshot")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
@@ -53,7 +51,9 @@ def test_a_file_is_refused(tmp_path: Path, downloads: list[str]):
     assert not downloads
 
 
-@pytest.mark.parametrize("name", ["maxi", "./no/such/dir", "/no/such", "a/b/c", "Qwen/", "two words/x", "a" * 300])
+@pytest.mark.parametrize(
+    "name", ["maxi", "mini@main", "./no/such/dir", "/no/such", "a/b/c", "Qwen/", "two words/x", "a" * 300]
+)
 def test_an_unknown_name_is_refused_without_asking_the_hub(name: str, downloads: list[str]):
     sentence = refusal(name)
     assert sentence.startswith(f"unknown model {name!r}: expected mini, a directory, or a hub id such as")
@@ -62,27 +62,24 @@ def test_an_unknown_name_is_refused_without_asking_the_hub(name: str, downloads:
 
 def test_a_hub_id_is_downloaded(tmp_path: Path, downloads: list[str]):
     assert locate("Qwen/Qwen2-Audio-7B-Instruct") == tmp_path / "snapshot"
-    assert downloads == ["Qwen/Qwen2-Audio-7B-Instruct"]
+    assert downloads == ["Qwen/Qwen2-Audio-7B-Instruct None"]
 
 
-def raising(error: Exception):
-    def snapshot_download(hub_id: str, *, allow_patterns: list[str]) -> str:
-        raise error
-
-    return snapshot_download
-
-
-@pytest.mark.parametrize("error", [LocalEntryNotFoundError("offline"), OSError("no route"), ConnectionError("refused")])
-def test_offline(monkeypatch: pytest.MonkeyPatch, error: Exception):
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", raising(error))
-    sentence = refusal("Qwen/Qwen2-Audio-7B")
-    assert sentence.startswith("cannot download Qwen/Qwen2-Audio-7B: the hub was not reached and the model is not in")
-    assert "connect once, or give a directory" in sentence
+def test_a_revision_in_either_place(downloads: list[str]):
+    locate("Qwen/Qwen2-Audio-7B@refs/pr/1")
+    locate("Qwen/Qwen2-Audio-7B", "v1.0")
+    locate("Qwen/Qwen2-Audio-7B@v1.0", "v1.0")
+    assert downloads == [f"Qwen/Qwen2-Audio-7B {revision}" for revision in ("refs/pr/1", "v1.0", "v1.0")]
 
 
-def test_no_such_repository(monkeypatch: pytest.MonkeyPatch):
-    from huggingface_hub.errors import RepositoryNotFoundError
+def test_two_revisions_contradict(downloads: list[str]):
+    with pytest.raises(UserError, match=r"names revision 'main', but revision 'v1\.0' was asked for; give one"):
+        locate("Qwen/Qwen2-Audio-7B@main", "v1.0")
+    assert not downloads
 
-    error = RepositoryNotFoundError.__new__(RepositoryNotFoundError)  # its constructor wants a whole HTTP response
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", raising(error))
-    assert refusal("Qwen/Nope") == "no model Qwen/Nope on the hub and no such directory; check the name"
+
+@pytest.mark.parametrize("name", ["mini", "."])
+def test_a_revision_needs_a_hub_id(name: str, downloads: list[str]):
+    with pytest.raises(UserError, match=r"revision 'main' is for a hub id, but .* is none; leave it out"):
+        locate(name, "main")
+    assert not downloads

@@ -1,6 +1,29 @@
-"""The facade: load a model, transcribe recordings, ask about them."""
+"""The facade: load a model, transcribe, translate, ask, chat; describe a model, assemble a fresh one."""
 
+from auricle.assistant.assemble import Assembled, assemble
+from auricle.assistant.chat import Chat
 from auricle.assistant.describe import ModelInfo, describe
-from auricle.assistant.facade import Assistant, Result, load
+from auricle.assistant.facade import Assistant, load, question_about
+from auricle.assistant.fallback import NO_FALLBACK, Fallback
+from auricle.assistant.formats import Layout, Writer, render_format
+from auricle.assistant.recognise import Watch
+from auricle.assistant.result import Result, Segment
 
-__all__ = ["Assistant", "ModelInfo", "Result", "describe", "load"]
+__all__ = [
+    "NO_FALLBACK",
+    "Assembled",
+    "Assistant",
+    "Chat",
+    "Fallback",
+    "Layout",
+    "ModelInfo",
+    "Result",
+    "Segment",
+    "Watch",
+    "Writer",
+    "assemble",
+    "describe",
+    "load",
+    "question_about",
+    "render_format",
+]

@@ -1,203 +1,317 @@
-"""load -> Assistant; transcribe and ask take one recording or many."""
+"""load -> Assistant: transcribe, translate, ask, answer and chat; most take one recording or many."""
 
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
-from auricle.assistant.device import choose_device, choose_dtype
-from auricle.assistant.loops import drop_loop
-from auricle.audio import Source, Waveform, cut_windows
-from auricle.audio import load as load_audio
-from auricle.conversation import Answer, Audio, FinishReason, Message, RawPrompt, Sampling
-from auricle.engines import Engine, NativeEngine, Request
+from auricle import units
+from auricle.assistant.chat import Chat
+from auricle.assistant.fallback import Fallback
+from auricle.assistant.hear import hear
+from auricle.assistant.languages import HEARD, language_code, language_name
+from auricle.assistant.recognise import (
+    NOBODY,
+    RECOGNISE,
+    TRANSLATE,
+    Task,
+    Watch,
+    language_probabilities,
+    path_of,
+    recognise,
+)
+from auricle.assistant.result import Result
+from auricle.audio import Source, stream_windows
+from auricle.conversation import Audio, Message, RawPrompt, Sampling
+from auricle.engines import Engine, Request, open_engine
 from auricle.errors import UserError
-from auricle.weights import locate, read_checkpoint
 
-# The prompt that the published base model is evaluated with; the tag after it names the language.
-RECOGNISE = "Detect the language and recognize the speech:"
-_TAG = re.compile(r"\A\s*<\|([a-z]{2,3})\|>")
-_LANGUAGE = re.compile(r"[a-z]{2,3}|auto")
 GREEDY = Sampling()
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What the model says about one recording, or to a question without one (path None, 0 s).
-
-    `finish_reason` is "length" where any part of the answer reached max_new_tokens.
-    """
-
-    path: str | None
-    text: str
-    duration_s: float
-    num_tokens: int
-    finish_reason: FinishReason
-    language: str | None = None
+FALLBACK = Fallback()
+Prompt = Sequence[Message] | RawPrompt
 
 
 class Assistant:
-    """A model that hears. Recordings are paths, bytes of a file, or `(array, rate)`."""
+    """A model that hears. Recordings are paths, `-`, bytes of a file, file objects, or `(array, rate)`.
+
+    Transcripts and translations are greedy unless stated, whatever the model's generation_config says: sampling and
+    penalties on repeated words harm them. Everything else follows it; `assistant.defaults` shows it.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
+    @property
+    def defaults(self) -> Sampling:
+        """The model's generation_config; change it with `dataclasses.replace`."""
+        return self.engine.defaults
+
     @overload
-    def transcribe(self, recording: Source, *, language: str = ..., sampling: Sampling = ...) -> Result: ...
-    @overload
-    def transcribe(self, recording: list[Source], *, language: str = ..., sampling: Sampling = ...) -> list[Result]: ...
     def transcribe(
-        self, recording: Source | list[Source], *, language: str = "en", sampling: Sampling = GREEDY
+        self,
+        recording: list[Source],
+        *,
+        language: str = ...,
+        initial_prompt: str = ...,
+        sampling: Sampling = ...,
+        fallback: Fallback = ...,
+        window_s: float = ...,
+    ) -> list[Result]: ...
+    @overload
+    def transcribe(
+        self,
+        recording: Source,
+        *,
+        language: str = ...,
+        initial_prompt: str = ...,
+        sampling: Sampling = ...,
+        fallback: Fallback = ...,
+        window_s: float = ...,
+    ) -> Result: ...
+    def transcribe(
+        self,
+        recording: Source | list[Source],
+        *,
+        language: str = "en",
+        initial_prompt: str = "",
+        sampling: Sampling = GREEDY,
+        fallback: Fallback = FALLBACK,
+        window_s: float = units.WINDOW_S,
     ) -> Result | list[Result]:
         """The words of one recording, or of each in a list, in the same order.
 
-        Longer recordings are cut into windows of at most 30 s at quiet points.
+        Longer recordings are cut at quiet points into windows, one segment each; memory does not grow with length.
 
         Args:
-            recording: a path, bytes, `(array, rate)`, or a list of them.
-            language: an ISO code such as `en`, or `auto` to let the model name it.
+            recording: a path, `-`, bytes, a file object, `(array, rate)`, or a list of them.
+            language: an ISO code such as `en`, a name such as `English`, or `auto` to find it out.
+            initial_prompt: text that stands before every window: names, spellings.
             sampling: greedy unless stated.
+            fallback: when a window that came out as a loop is tried again; `Fallback(temperatures=())` never.
+            window_s: the longest window, 1 to 30 s; shorter ones give shorter segments and less context.
 
         Raises:
             UserError: a recording cannot be heard; the sentence says which and why.
         """
-        if isinstance(recording, list):
-            return list(self.transcribe_each(recording, language=language, sampling=sampling))
-        return next(self.transcribe_each([recording], language=language, sampling=sampling))
+        many = recording if isinstance(recording, list) else [recording]
+        results = self.transcribe_each(
+            many,
+            language=language,
+            initial_prompt=initial_prompt,
+            sampling=sampling,
+            fallback=fallback,
+            window_s=window_s,
+        )
+        return list(results) if isinstance(recording, list) else next(results)
 
     def transcribe_each(
-        self, recordings: Iterable[Source], *, language: str = "en", sampling: Sampling = GREEDY
+        self,
+        recordings: Iterable[Source],
+        *,
+        language: str = "en",
+        initial_prompt: str = "",
+        sampling: Sampling = GREEDY,
+        fallback: Fallback = FALLBACK,
+        window_s: float = units.WINDOW_S,
+        watch: Watch = NOBODY,
     ) -> Iterator[Result]:
-        """As `transcribe`, each result as soon as it is ready."""
-        prompt = RawPrompt((Audio(), _recognise(language)))
-        pending: list[tuple[str | None, float, int]] = []
+        """As `transcribe`, each result as soon as it is ready; `watch` hears of every segment meanwhile."""
+        _check_window(window_s)
+        task = Task(RECOGNISE, language_code(language), initial_prompt)
+        return recognise(
+            self.engine, recordings, task, sampling=sampling, fallback=fallback, window_s=window_s, watch=watch
+        )
 
-        def requests() -> Iterator[Request]:
-            for recording in recordings:
-                waveform = load_audio(recording)
-                windows = cut_windows(waveform)
-                pending.append((_path(recording), waveform.duration_s, len(windows)))
-                yield from (Request(prompt, (window,)) for window in windows)
+    def translate(self, recording: Source, *, to: str, language: str = "auto", sampling: Sampling = GREEDY) -> Result:
+        """What is said in one recording of any length, in another language.
 
-        refused: list[UserError] = []
-        answers = self.engine.generate(_until_refused(requests(), refused), sampling)
-        for answer in answers:
-            path, duration_s, num_windows = pending.pop(0)
-            parts = [answer, *(next(answers) for _ in range(num_windows - 1))]
-            yield _transcript(path, duration_s, parts, language)
-        if refused:
-            raise refused[0]
+        Args:
+            recording: as for `transcribe`.
+            to: the language to write, a name such as `German` or a code such as `de`.
+            language: the language spoken, or `auto` to find it out.
+            sampling: greedy unless stated.
+        """
+        return next(self.translate_each([recording], to=to, language=language, sampling=sampling))
+
+    def translate_each(
+        self,
+        recordings: Iterable[Source],
+        *,
+        to: str,
+        language: str = "auto",
+        initial_prompt: str = "",
+        sampling: Sampling = GREEDY,
+        fallback: Fallback = FALLBACK,
+        window_s: float = units.WINDOW_S,
+        watch: Watch = NOBODY,
+    ) -> Iterator[Result]:
+        """As `translate`, each result as soon as it is ready, with all that `transcribe_each` takes."""
+        _check_window(window_s)
+        task = Task(TRANSLATE.format(language_name(to)), language_code(language), initial_prompt)
+        return recognise(
+            self.engine, recordings, task, sampling=sampling, fallback=fallback, window_s=window_s, watch=watch
+        )
+
+    def detect_language(self, recording: Source, *, languages: Sequence[str] = HEARD) -> dict[str, float]:
+        """The probability of each language in the first 30 s, likeliest first; they sum to 1.
+
+        Raises:
+            UserError: the recording cannot be heard, or the engine cannot score texts.
+        """
+        window = next(stream_windows(recording, longest_s=units.WINDOW_S))
+        return language_probabilities(self.engine, window.waveform, tuple(map(language_code, languages)))
 
     @overload
-    def ask(self, question: str, recording: Source | None = ..., *, sampling: Sampling = ...) -> Result: ...
-    @overload
-    def ask(self, question: str, recording: list[Source], *, sampling: Sampling = ...) -> list[Result]: ...
     def ask(
-        self, question: str, recording: Source | list[Source] | None = None, *, sampling: Sampling = GREEDY
+        self, question: str, recording: list[Source], *, system: str | None = ..., sampling: Sampling | None = ...
+    ) -> list[Result]: ...
+    @overload
+    def ask(
+        self,
+        question: str,
+        recording: Source | None = ...,
+        *,
+        system: str | None = ...,
+        sampling: Sampling | None = ...,
+    ) -> Result: ...
+    def ask(
+        self,
+        question: str,
+        recording: Source | list[Source] | None = None,
+        *,
+        system: str | None = None,
+        sampling: Sampling | None = None,
     ) -> Result | list[Result]:
         """Answer a question about one recording, about each in a list, or without any.
 
         Args:
             question: what the user types.
-            recording: a path, bytes, `(array, rate)`, a list of them, or None for a question in text alone.
-            sampling: greedy unless stated.
+            recording: a path, `-`, bytes, a file object, `(array, rate)`, a list of them, or None for text alone.
+            system: how the model should behave; None is the published "You are a helpful assistant."
+            sampling: None is the model's generation_config.
 
         Raises:
             UserError: a recording cannot be heard, or is too long for the model's context.
         """
         if recording is None:
-            return _result(None, 0.0, next(self.engine.generate([_question(question, None)], sampling)))
+            return self.answer(question_about(question, 0, system), [], sampling=sampling)
         if isinstance(recording, list):
-            return list(self.ask_each(question, recording, sampling=sampling))
-        return next(self.ask_each(question, [recording], sampling=sampling))
+            return list(self.ask_each(question, recording, system=system, sampling=sampling))
+        return next(self.ask_each(question, [recording], system=system, sampling=sampling))
 
-    def ask_each(self, question: str, recordings: Iterable[Source], *, sampling: Sampling = GREEDY) -> Iterator[Result]:
+    def ask_each(
+        self,
+        question: str,
+        recordings: Iterable[Source],
+        *,
+        system: str | None = None,
+        sampling: Sampling | None = None,
+        watch: Watch = NOBODY,
+    ) -> Iterator[Result]:
         """As `ask`, each result as soon as it is ready."""
-        pending: list[tuple[str | None, float]] = []
+        prompt = question_about(question, 1, system)
+        return self.answer_each(((prompt, [recording]) for recording in recordings), sampling=sampling, watch=watch)
+
+    def answer(self, prompt: Prompt, recordings: Sequence[Source], *, sampling: Sampling | None = None) -> Result:
+        """Continue any conversation or raw prompt: several turns, several recordings, text alone.
+
+        Args:
+            prompt: messages, or a `RawPrompt`, with an `Audio()` in the place of each recording.
+            recordings: one for each `Audio()`, in order.
+            sampling: None is the model's generation_config.
+        """
+        return next(self.answer_each([(prompt, recordings)], sampling=sampling))
+
+    def answer_each(
+        self,
+        asked: Iterable[tuple[Prompt, Sequence[Source]]],
+        *,
+        sampling: Sampling | None = None,
+        watch: Watch = NOBODY,
+    ) -> Iterator[Result]:
+        """As `answer`, for many prompts with their recordings, each result as soon as it is ready."""
+        heard: list[tuple[str | None, float]] = []
+        refused: list[UserError] = []
 
         def requests() -> Iterator[Request]:
-            for recording in recordings:
-                waveform = load_audio(recording)
-                pending.append((_path(recording), waveform.duration_s))
-                yield _question(question, waveform)
+            for prompt, recordings in asked:
+                path = path_of(recordings[0]) if len(recordings) == 1 else None
+                try:
+                    request = _request(prompt, recordings)
+                except UserError as error:
+                    if watch.refused is None:
+                        refused.append(error)  # a batch that it would share is answered first
+                        return
+                    watch.refused(path, error)
+                    continue
+                heard.append((path, sum(audio.duration_s for audio in request.audios)))
+                yield request
 
-        refused: list[UserError] = []
-        for answer in self.engine.generate(_until_refused(requests(), refused), sampling):
-            path, duration_s = pending.pop(0)
-            yield _result(path, duration_s, answer)
+        for answer in self.engine.generate(requests(), sampling or self.defaults):
+            path, duration_s = heard.pop(0)
+            yield Result(path, answer.text.strip(), duration_s, answer.num_tokens, answer.finish_reason)
         if refused:
             raise refused[0]
 
-    def stream(self, question: str, recording: Source | None = None, *, sampling: Sampling = GREEDY) -> Iterator[str]:
-        """The answer to a question piece by piece; joined it is `ask`'s text, white space at the ends apart."""
-        waveform = None if recording is None else load_audio(recording)
-        return self.engine.stream(_question(question, waveform), sampling)
+    def stream(
+        self, prompt: str | Prompt, *recordings: Source, system: str | None = None, sampling: Sampling | None = None
+    ) -> Iterator[str]:
+        """The answer to a question about recordings, or to any prompt, piece by piece as it is said."""
+        if isinstance(prompt, str):
+            prompt = question_about(prompt, len(recordings), system)
+        return self.engine.stream(_request(prompt, recordings), sampling or self.defaults)
+
+    def chat(self, *, system: str | None = None, sampling: Sampling | None = None) -> Chat:
+        """A conversation that remembers its turns."""
+        return Chat(self.engine, system=system, sampling=sampling)
 
 
-def load(model: str | Path = "mini", *, dtype: str = "auto", device: str = "auto", batch_size: int = 8) -> Assistant:
+def load(
+    model: str | Path = "mini",
+    *,
+    engine: str = "native",
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: str = "auto",
+    batch_size: int = 8,
+) -> Assistant:
     """A ready assistant.
 
     Args:
         model: `mini` (embedded), a checkpoint directory, or a hub id such as `Qwen/Qwen2-Audio-7B-Instruct`.
+        engine: `native`, `transformers`, `vllm`, or the URL of an OpenAI-compatible server, which knows `model`.
+        revision: branch, tag or commit of a hub id.
         dtype: `float32`, `bfloat16`, or `auto`: bfloat16 on CUDA, float32 elsewhere.
         device: `cpu`, `cuda`, `mps`, or `auto`: the fastest there is.
-        batch_size: how many windows are answered at once.
+        batch_size: how many windows of 30 s are answered at once; more of shorter ones.
 
     Raises:
-        UserError: no such model, device or dtype, or a checkpoint whose tensors do not fit.
+        UserError: no such model, engine, device or dtype, or a checkpoint whose tensors do not fit.
     """
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1: got {batch_size}")
-    where = choose_device(device)
-    checkpoint = read_checkpoint(locate(model), dtype=choose_dtype(dtype, where), device=where)
-    return Assistant(NativeEngine(checkpoint, batch_size=batch_size))
+    return Assistant(
+        open_engine(str(model), engine=engine, revision=revision, dtype=dtype, device=device, batch_size=batch_size)
+    )
 
 
-def _until_refused(requests: Iterator[Request], refused: list[UserError]) -> Iterator[Request]:
-    """The requests before the first recording that cannot be heard: a batch that it would share is answered first."""
-    try:
-        yield from requests
-    except UserError as error:
-        refused.append(error)
+def question_about(question: str, num_recordings: int, system: str | None = None) -> list[Message]:
+    """One user turn: the recordings, then the question; a system turn before it where one is given.
 
-
-def _recognise(language: str) -> str:
-    if not _LANGUAGE.fullmatch(language):
-        raise UserError(f"unknown language {language!r}: expected an ISO code such as en or yue, or auto")
-    return RECOGNISE if language == "auto" else f"{RECOGNISE} <|{language}|>"
-
-
-def _question(question: str, waveform: Waveform | None) -> Request:
+    Raises:
+        UserError: an empty question.
+    """
     if not question.strip():
         raise UserError("the question is empty; expected a text such as 'What is said?'")
-    if waveform is None:
-        return Request((Message("user", (question,)),))
-    return Request((Message("user", (Audio(), question)),), (waveform,))
+    asked = Message("user", (*[Audio()] * num_recordings, question))
+    return [asked] if system is None else [Message("system", (system,)), asked]
 
 
-def _transcript(path: str | None, duration_s: float, parts: list[Answer], language: str) -> Result:
-    """Windows' answers joined; a language tag that the model says first is taken off and reported."""
-    tags = [match[1] for part in parts if (match := _TAG.match(part.text))]
-    text = " ".join(filter(None, (_words(part) for part in parts)))
-    named = language if language != "auto" else next(iter(tags), None)
-    cut_off = any(part.finish_reason == "length" for part in parts)
-    num_tokens = sum(part.num_tokens for part in parts)
-    return Result(path, text, duration_s, num_tokens, "length" if cut_off else "stop", named)
+def _check_window(window_s: float) -> None:
+    if not 1 <= window_s <= units.WINDOW_S:
+        raise UserError(f"a window lasts 1 to {units.WINDOW_S} s: got {window_s}; the encoder hears no more at once")
 
 
-def _words(part: Answer) -> str:
-    """One window's words, without a language tag; a window that ran into its limit in a loop says the loop once."""
-    text = _TAG.sub("", part.text, count=1).strip()
-    return drop_loop(text) if part.finish_reason == "length" else text
+def _request(prompt: Prompt, recordings: Sequence[Source]) -> Request:
+    audios = tuple(hear(recording) for recording in recordings)
+    return Request(prompt if isinstance(prompt, RawPrompt) else tuple(prompt), audios)
 
 
-def _result(path: str | None, duration_s: float, answer: Answer) -> Result:
-    return Result(path, answer.text.strip(), duration_s, answer.num_tokens, answer.finish_reason)
-
-
-def _path(recording: Source) -> str | None:
-    return str(recording) if isinstance(recording, str | Path) else None
-
-
-__all__ = ["Assistant", "Result", "load"]
+__all__ = ["Assistant", "load", "question_about"]

@@ -1,7 +1,19 @@
 """Recordings in, log-mel out: decoding, resampling and the spectrogram. Knows no text and no model."""
 
-from auricle.audio.load import Source, Waveform, load
+from auricle.audio.load import Waveform, load
 from auricle.audio.mel import Mel, log_mel
-from auricle.audio.windows import cut_windows
+from auricle.audio.source import Readable, Source, name_of
+from auricle.audio.windows import Window, cut_windows, stream_windows
 
-__all__ = ["Mel", "Source", "Waveform", "cut_windows", "load", "log_mel"]
+__all__ = [
+    "Mel",
+    "Readable",
+    "Source",
+    "Waveform",
+    "Window",
+    "cut_windows",
+    "load",
+    "log_mel",
+    "name_of",
+    "stream_windows",
+]

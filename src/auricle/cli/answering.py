@@ -1,107 +1,215 @@
-"""`transcribe` and `ask`: the options every answering command shares, and how results are printed."""
+"""`transcribe`, `translate` and `ask`: what they take, and how their results are printed."""
 
 import json
 import os
+import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auricle.conversation import Sampling
+from auricle.cli.options import DecodingFlags, ModelFlags, flag_groups
+from auricle.conversation import Audio, RawPrompt, Sampling
 from auricle.errors import UserError
 
 if TYPE_CHECKING:
-    from auricle.assistant import Assistant, Result
+    from auricle.assistant import Fallback, Result, Segment, Watch
+    from auricle.audio import Source
 
-Model = Annotated[str, typer.Option("--model", "-m", help="mini (embedded), a directory, or a hub id.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object per recording and line.")]
-Greedy = Annotated[
-    bool, typer.Option("--greedy", help="Always the likeliest token (the default without --temperature).")
+Files = Annotated[
+    list[Path], typer.Argument(help="Recordings: any format FFmpeg decodes; - is standard input.", show_default=False)
 ]
-Temperature = Annotated[float | None, typer.Option("--temperature", help="Sample; higher is freer. 0 is greedy.")]
-TopP = Annotated[float, typer.Option("--top-p", help="Sample from the smallest set of tokens of this probability.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Makes sampling repeatable.")]
-MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", help="Longest answer, in tokens, per window of 30 s.")]
-Dtype = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or auto.")]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")]
-BatchSize = Annotated[int, typer.Option("--batch-size", help="How many windows are answered at once.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per recording and line.")]
 
 
+@dataclass(frozen=True)
+class WindowFlags:
+    """How long recordings are cut, and what happens to a window that came out as a loop."""
+
+    initial_prompt: Annotated[str, typer.Option(help="Text before every window: names, spellings.")] = ""
+    window_s: Annotated[float, typer.Option("--window", help="Longest window, 1 to 30 s; one segment each.")] = 30.0
+    no_fallback: Annotated[bool, typer.Option("--no-fallback", help="Never try a looping window again.")] = False
+    compression_ratio_threshold: Annotated[
+        float, typer.Option(help="A text that zlib shrinks more than this is a loop, and is tried again.")
+    ] = 2.4
+    logprob_threshold: Annotated[
+        float | None, typer.Option(help="Try again below this average log-probability per token, for example -1.")
+    ] = None
+
+    def fallback(self) -> "Fallback":
+        """When a window is tried again."""
+        from auricle.assistant import NO_FALLBACK, Fallback
+
+        if self.no_fallback:
+            return NO_FALLBACK
+        return Fallback(max_compression=self.compression_ratio_threshold, min_logprob=self.logprob_threshold)
+
+
+@dataclass(frozen=True)
+class OutputFlags:
+    """Where transcripts go and in which form."""
+
+    format: Annotated[str, typer.Option("--format", "-f", help="txt, srt, vtt, tsv, json or all.")] = "txt"
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", "-o", help="Write files there; without it, print.")
+    ] = None
+    as_json: Json = False
+    max_line_width: Annotated[int, typer.Option(help="Columns in a line of a subtitle.")] = 42
+    max_line_count: Annotated[int, typer.Option(help="Lines in a subtitle.")] = 2
+
+    def __post_init__(self) -> None:
+        if self.as_json and (self.output_dir or self.format != "txt"):
+            raise UserError(
+                "--json prints lines of JSON, --format and --output-dir write transcripts; give one of them"
+            )
+
+    def deliver(self, results: Iterator["Result"], num_files: int) -> None:
+        """Print or write each result as soon as it is there."""
+        from auricle.assistant import Layout, Writer, render_format
+
+        layout = Layout(self.max_line_width, self.max_line_count)
+        folder = Path() if self.format == "all" and self.output_dir is None else self.output_dir
+        writer = Writer(folder, self.format, layout) if folder is not None else None
+        for result in results:
+            if writer:
+                for path in writer.write(result):
+                    print(path, flush=True)
+            elif self.as_json:
+                print(json.dumps(asdict(result), ensure_ascii=False), flush=True)
+            elif self.format == "txt":
+                _print_text(result, named=num_files > 1)
+            else:
+                print(render_format(result, self.format, layout), end="", flush=True)
+
+
+@flag_groups
 def transcribe(
-    files: Annotated[list[Path], typer.Argument(help="Recordings: any format FFmpeg decodes.", show_default=False)],
-    model: Model = "mini",
-    language: Annotated[str, typer.Option("--language", "-l", help="ISO code such as en, or auto.")] = "en",
-    as_json: Json = False,
-    greedy: Greedy = False,
-    temperature: Temperature = None,
-    top_p: TopP = 1.0,
-    seed: Seed = None,
-    max_new_tokens: MaxNewTokens = 256,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    batch_size: BatchSize = 8,
+    files: Files,
+    model: ModelFlags,
+    decoding: DecodingFlags,
+    windows: WindowFlags,
+    output: OutputFlags,
+    language: Annotated[str, typer.Option("--language", "-l", help="ISO code such as en, a name, or auto.")] = "en",
 ) -> None:
     """Write down what is said in recordings of any length."""
-    sampling = _sampling(greedy, temperature, top_p, seed, max_new_tokens)
-    assistant = _load(files, model, dtype, device, batch_size)
-    _print(assistant.transcribe_each(files, language=language, sampling=sampling), as_json, name_files=len(files) > 1)
+    sources, sampling, fallback = _sources(files), decoding.over(Sampling()), windows.fallback()
+    assistant = model.load()
+    with _watching() as watch:
+        results = assistant.transcribe_each(
+            sources,
+            language=language,
+            initial_prompt=windows.initial_prompt,
+            sampling=sampling,
+            fallback=fallback,
+            window_s=windows.window_s,
+            watch=watch,
+        )
+        output.deliver(results, len(files))
 
 
+@flag_groups
+def translate(
+    files: Files,
+    model: ModelFlags,
+    decoding: DecodingFlags,
+    windows: WindowFlags,
+    output: OutputFlags,
+    to: Annotated[str, typer.Option("--to", help="The language to write: German or de.", show_default=False)],
+    language: Annotated[str, typer.Option("--language", "-l", help="The language spoken, or auto.")] = "auto",
+) -> None:
+    """Translate what is said in recordings of any length."""
+    sources, sampling, fallback = _sources(files), decoding.over(Sampling()), windows.fallback()
+    assistant = model.load()
+    with _watching() as watch:
+        results = assistant.translate_each(
+            sources,
+            to=to,
+            language=language,
+            initial_prompt=windows.initial_prompt,
+            sampling=sampling,
+            fallback=fallback,
+            window_s=windows.window_s,
+            watch=watch,
+        )
+        output.deliver(results, len(files))
+
+
+@flag_groups
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask.", show_default=False)],
+    model: ModelFlags,
+    decoding: DecodingFlags,
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Recordings; none asks in text.", show_default=False)
+        list[Path] | None,
+        typer.Argument(help="Recordings, - for standard input; none asks in text.", show_default=False),
     ] = None,
-    model: Model = "mini",
+    together: Annotated[bool, typer.Option("--together", help="One question about all recordings at once.")] = False,
+    system: Annotated[str | None, typer.Option("--system", help="How the model should behave.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="The question is a raw prompt, as base models want it.")] = False,
     as_json: Json = False,
-    greedy: Greedy = False,
-    temperature: Temperature = None,
-    top_p: TopP = 1.0,
-    seed: Seed = None,
-    max_new_tokens: MaxNewTokens = 256,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    batch_size: BatchSize = 8,
 ) -> None:
-    """Ask about each recording, or ask in text alone."""
-    sampling = _sampling(greedy, temperature, top_p, seed, max_new_tokens)
-    files = files or []
-    assistant = _load(files, model, dtype, device, batch_size)
-    if len(files) <= 1 and not as_json:
-        for piece in assistant.stream(question, files[0] if files else None, sampling=sampling):
+    """Ask about each recording, about all together, or in text alone."""
+    if raw and system is not None:
+        raise UserError("--raw has no turns, so --system has no place in it; leave one of them out")
+    sources = _sources(files or [])
+    from auricle.assistant import question_about
+
+    assistant = model.load()
+    sampling = decoding.over(assistant.defaults)
+    groups = [sources] if together or not sources else [[source] for source in sources]
+    prompts = [
+        RawPrompt((*[Audio()] * len(group), question)) if raw else question_about(question, len(group), system)
+        for group in groups
+    ]
+    if len(groups) == 1 and not as_json:
+        for piece in assistant.stream(prompts[0], *groups[0], sampling=sampling):
             print(piece, end="", flush=True)
         print()
-    elif files:
-        _print(assistant.ask_each(question, files, sampling=sampling), as_json, name_files=True)
-    else:
-        _print(iter([assistant.ask(question, sampling=sampling)]), as_json, name_files=False)
+        return
+    with _watching() as watch:
+        requests = zip(prompts, groups, strict=True)
+        for result in assistant.answer_each(requests, sampling=sampling, watch=watch):
+            if as_json:
+                print(json.dumps(asdict(result), ensure_ascii=False), flush=True)
+            else:
+                _print_text(result, named=True)
 
 
-def _sampling(greedy: bool, temperature: float | None, top_p: float, seed: int | None, max_new_tokens: int) -> Sampling:
-    if greedy and (temperature or top_p < 1):
-        raise UserError("--greedy and --temperature or --top-p contradict each other; give one of them")
-    if top_p < 1 and not temperature:
-        raise UserError(f"--top-p {top_p} has no effect without sampling; add --temperature, for example 0.7")
-    if seed is not None and not temperature:
-        raise UserError(f"--seed {seed} has no effect without sampling; add --temperature, for example 0.7")
-    return Sampling(temperature=temperature or 0.0, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed)
-
-
-def _load(files: list[Path], model: str, dtype: str, device: str, batch_size: int) -> "Assistant":
+def _sources(files: list[Path]) -> list["Source"]:
     """Complain about missing files before a model is loaded."""
     for file in files:
-        if not os.path.exists(file):
+        if str(file) != "-" and not os.path.exists(file):
             raise UserError(f"no such file: {file}; check the path")
-    import auricle
-
-    return auricle.load(model, dtype=dtype, device=device, batch_size=batch_size)
+    return [str(file) for file in files]
 
 
-def _print(results: Iterator["Result"], as_json: bool, *, name_files: bool) -> None:
-    for result in results:
-        if as_json:
-            print(json.dumps(asdict(result), ensure_ascii=False), flush=True)
-        else:
-            print(f"{result.path}: {result.text}" if name_files else result.text, flush=True)
+def _print_text(result: "Result", *, named: bool) -> None:
+    print(f"{result.path}: {result.text}" if named else result.text, flush=True)
+
+
+@contextmanager
+def _watching() -> Iterator["Watch"]:
+    """Progress on a terminal's stderr; a recording that cannot be heard is named there, and the others go on."""
+    from rich.console import Console
+
+    from auricle.assistant import Watch
+
+    console = Console(stderr=True)
+    refused: list[UserError] = []
+
+    def note_refused(path: str | None, error: UserError) -> None:
+        refused.append(error)
+        print(f"auricle: {error}", file=sys.stderr, flush=True)
+
+    with console.status("listening") as status:
+
+        def note_segment(path: str | None, segment: "Segment") -> None:
+            minutes, seconds = divmod(int(segment.end_s), 60)
+            status.update(f"{path or 'the recording'}: {minutes}:{seconds:02} heard")
+
+        yield Watch(segment=note_segment, refused=note_refused)
+    if refused:
+        raise typer.Exit(2)

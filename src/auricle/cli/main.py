@@ -1,10 +1,12 @@
 """The `auricle` command: its subcommands, and how a user's mistake becomes one sentence and exit code 2."""
 
 import sys
+import warnings
+from typing import TextIO
 
 import typer
 
-from auricle.cli import answering, info
+from auricle.cli import answering, assemble, bench, chat, export, info
 from auricle.errors import UserError
 
 app = typer.Typer(
@@ -15,8 +17,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("transcribe")(answering.transcribe)
+app.command("translate")(answering.translate)
 app.command("ask")(answering.ask)
+app.command("chat")(chat.chat)
 app.command("info")(info.info)
+app.command("bench")(bench.bench)
+app.command("export")(export.export)
+app.command("assemble")(assemble.assemble)
 
 
 @app.callback(invoke_without_command=True)
@@ -28,8 +35,21 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
+def _one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as a sentence, without the line of code it came from."""
+    print(f"auricle: {message}", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command; exit codes: 0 done, 2 the user's input is wrong, 1 anything else."""
+    warnings.showwarning = _one_line
     try:
         app(prog_name="auricle")
     except UserError as error:

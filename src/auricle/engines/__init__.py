@@ -2,5 +2,6 @@
 
 from auricle.engines.interface import Engine, Request
 from auricle.engines.native import NativeEngine
+from auricle.engines.open import ENGINES, open_engine
 
-__all__ = ["Engine", "NativeEngine", "Request"]
+__all__ = ["ENGINES", "Engine", "NativeEngine", "Request", "open_engine"]

@@ -1,16 +1,20 @@
 """Our own model on one device."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from auricle import units
 from auricle.audio import Mel, Waveform, cut_windows, log_mel
-from auricle.conversation import Answer, RawPrompt, Sampling
+from auricle.conversation import Answer, RawPrompt, Sampling, TokenLogprob
 from auricle.engines.interface import Request
-from auricle.generate import generate, stream
+from auricle.errors import UserError
+from auricle.generate import Generated, StopStream, Token, cut_at_stop, generate, score, stream
 from auricle.prepare import Prepared, collate, render, render_raw
-from auricle.text import StreamDecoder
 from auricle.weights import Checkpoint
+
+_ROW_TOKENS = 800  # a recording of 30 s (750 tokens) and the text around it
+_READ_AHEAD = 8  # times the batch size: so many requests are read, so that those of like length meet
+_MOST_ROWS = 8  # times the batch size: so many short requests may share a batch
 
 
 class NativeEngine:
@@ -19,35 +23,103 @@ class NativeEngine:
     def __init__(self, checkpoint: Checkpoint, *, batch_size: int = 8) -> None:
         self.checkpoint = checkpoint
         self.batch_size = batch_size
+        self.defaults = checkpoint.defaults
         self._device = next(checkpoint.model.parameters()).device
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Answer]:
-        """One answer per request, in their order; the requests are read a batch at a time."""
-        requests = iter(requests)
-        while batch := list(islice(requests, self.batch_size)):
-            yield from self._answer([self._prepare(request, sampling) for request in batch], sampling)
+        """One answer per request, in their order.
+
+        Eight batches of requests are read at a time and answered longest first, as many at once as fit the memory of
+        `batch_size` recordings of 30 s. A sampled answer depends on the seed and on its request's place among the
+        requests, not on the batch.
+
+        Raises:
+            UserError: a request cannot be answered; the answers to those before it come first.
+        """
+        requests, num_before = iter(requests), 0
+        while True:
+            pool, refused = self._read(requests, sampling)
+            yield from self._answer(pool, sampling, num_before)
+            if refused is not None:
+                raise refused
+            if not pool:
+                return
+            num_before += len(pool)
 
     def stream(self, request: Request, sampling: Sampling) -> Iterator[str]:
-        """The pieces of one answer, each as soon as it is certain."""
+        """The pieces of one answer, each as soon as it is certain; beam search gives the whole answer at the end."""
+        if sampling.num_beams > 1:
+            yield from filter(None, (answer.text for answer in self.generate([request], sampling)))
+            return
         checkpoint = self.checkpoint
-        inputs = collate([self._prepare(request, sampling)], pad_id=checkpoint.pad_id).to(self._device)
-        decoder = StreamDecoder(checkpoint.tokenizer)
-        for step in stream(checkpoint.model, inputs, sampling, stop_ids=checkpoint.stop_ids):
-            token_id = step.ids[0]
-            if token_id is not None and token_id not in checkpoint.stop_ids and (piece := decoder.push(token_id)):
+        inputs = collate([self._prepare(request, sampling.max_new_tokens)], pad_id=checkpoint.pad_id).to(self._device)
+        text = StopStream(checkpoint.tokenizer, sampling.stop)
+        steps = stream(checkpoint.model, inputs, sampling, stop_ids=checkpoint.stop_ids, tokenizer=checkpoint.tokenizer)
+        for [token] in steps:
+            if token is not None and token.id not in checkpoint.stop_ids and (piece := text.push(token.id)):
                 yield piece
-        if piece := decoder.finish():
+        if piece := text.finish():
             yield piece
 
-    def _answer(self, batch: list[Prepared], sampling: Sampling) -> Iterator[Answer]:
+    def score(self, request: Request, continuations: Sequence[str]) -> list[float]:
+        """The log-probability of each text as what the model says next; the end of the answer is not part of it."""
+        if not continuations:
+            return []
         checkpoint = self.checkpoint
-        inputs = collate(batch, pad_id=checkpoint.pad_id).to(self._device)
-        rows = generate(checkpoint.model, inputs, sampling, stop_ids=checkpoint.stop_ids)
-        for item, row in zip(batch, rows, strict=True):
-            text = checkpoint.tokenizer.decode(row.ids)
-            yield Answer(text, len(item.prompt.ids), len(row.ids), row.finish_reason, row.logprob)
+        ids = [checkpoint.tokenizer.encode(text) for text in continuations]
+        longest = max(map(len, ids))
+        item = self._prepare(request, longest)
+        inputs = collate([item], pad_id=checkpoint.pad_id).to(self._device)
+        num_at_once = max(1, self.batch_size * _ROW_TOKENS // (len(item.prompt.ids) + longest))
+        return score(checkpoint.model, inputs, ids, batch_size=num_at_once)
 
-    def _prepare(self, request: Request, sampling: Sampling) -> Prepared:
+    def _read(self, requests: Iterator[Request], sampling: Sampling) -> tuple[list[Prepared], UserError | None]:
+        """The next requests, and the error of the one after them, if that is why they end."""
+        pool: list[Prepared] = []
+        try:
+            for request in islice(requests, _READ_AHEAD * self.batch_size):
+                pool.append(self._prepare(request, sampling.max_new_tokens))
+        except UserError as error:
+            return pool, error
+        return pool, None
+
+    def _answer(self, pool: list[Prepared], sampling: Sampling, num_before: int) -> Iterator[Answer]:
+        """Answers in the pool's order, each as soon as it and all before it are ready."""
+        ready: dict[int, Answer] = {}
+        num_given = 0
+        for places in batches(
+            [len(item.prompt.ids) for item in pool],
+            num_tokens=self.batch_size * _ROW_TOKENS // sampling.num_beams,
+            num_rows=self.batch_size * _MOST_ROWS // sampling.num_beams,
+        ):
+            indices = [num_before + place for place in places]
+            ready |= zip(places, self._answer_batch([pool[place] for place in places], sampling, indices), strict=True)
+            while num_given in ready:
+                yield ready.pop(num_given)
+                num_given += 1
+
+    def _answer_batch(self, batch: list[Prepared], sampling: Sampling, indices: list[int]) -> list[Answer]:
+        checkpoint = self.checkpoint
+        rows = generate(
+            checkpoint.model,
+            collate(batch, pad_id=checkpoint.pad_id).to(self._device),
+            sampling,
+            stop_ids=checkpoint.stop_ids,
+            tokenizer=checkpoint.tokenizer,
+            indices=indices,
+        )
+        return [self._to_answer(item, row, sampling) for item, row in zip(batch, rows, strict=True)]
+
+    def _to_answer(self, item: Prepared, row: Generated, sampling: Sampling) -> Answer:
+        text = cut_at_stop(self.checkpoint.tokenizer.decode(row.ids), sampling.stop)
+        tokens = () if sampling.logprobs is None else tuple(map(self._to_logprob, row.tokens))
+        return Answer(text, len(item.prompt.ids), len(row.tokens), row.finish_reason, row.logprob, tokens)
+
+    def _to_logprob(self, token: Token) -> TokenLogprob:
+        name = self.checkpoint.tokenizer.name
+        return TokenLogprob(name(token.id), token.logprob, tuple((name(id_), logprob) for id_, logprob in token.top))
+
+    def _prepare(self, request: Request, num_new: int) -> Prepared:
         config, tokenizer = self.checkpoint.model.config, self.checkpoint.tokenizer
         heard = [self._hear(audio, config.audio.num_mel_bins) for audio in request.audios]
         tokens = [sum(units.tokens_from_frames(mel.num_frames) for mel in mels) for mels in heard]
@@ -55,9 +127,22 @@ class NativeEngine:
             prompt = render_raw(request.prompt, tokens, tokenizer)
         else:
             prompt = render(request.prompt, tokens, tokenizer, open_turn=True)
-        prompt.require_room(config.text.max_tokens, num_new=sampling.max_new_tokens)
+        prompt.require_room(config.text.max_tokens, num_new=num_new)
         return Prepared(prompt, tuple(mel for mels in heard for mel in mels))
 
     @staticmethod
     def _hear(audio: Waveform, num_mel_bins: int) -> list[Mel]:
         return [log_mel(window, num_mel_bins=num_mel_bins) for window in cut_windows(audio)]
+
+
+def batches(lengths: Sequence[int], *, num_tokens: int, num_rows: int) -> Iterator[list[int]]:
+    """Places of `lengths`, longest first, in batches of at most `num_rows` rows and `num_tokens` tokens, padding
+    included; a batch has at least one row.
+
+    Worked example: lengths (2, 9, 3, 8), 18 tokens, 3 rows -> [1, 3], [2, 0].
+    """
+    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    while order:
+        fitting = max(1, min(num_rows, num_tokens // max(1, lengths[order[0]])))
+        yield order[:fitting]
+        order = order[fitting:]

@@ -1,6 +1,9 @@
-"""Choosing tokens one after another: the samplers and the one decoding loop."""
+"""Choosing tokens one after another: samplers, the decoding loop, beam search, and the score of given texts."""
 
-from auricle.generate.loop import Generated, Step, generate, stream
+from auricle.generate.loop import generate, stream
 from auricle.generate.sampler import Sampler
+from auricle.generate.score import score
+from auricle.generate.stopping import StopStream, cut_at_stop
+from auricle.generate.tokens import Generated, Token
 
-__all__ = ["Generated", "Sampler", "Step", "generate", "stream"]
+__all__ = ["Generated", "Sampler", "StopStream", "Token", "cut_at_stop", "generate", "score", "stream"]

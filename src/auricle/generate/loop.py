@@ -1,91 +1,88 @@
-"""Prefill once, then one token a row and step until every row has said its stop token or reached its limit.
+"""Prefill once, then one token a row and step until every row has ended or reached its limit.
 
-Axes: B batch, T prompt tokens, V vocabulary.
+Axes: B batch, V vocabulary.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 import torch
 
-from auricle.conversation import FinishReason, Sampling
+from auricle.conversation import Sampling
+from auricle.generate.beam import beam_search
+from auricle.generate.forward import advance, prefill
 from auricle.generate.sampler import Sampler
-from auricle.model import KVCache, ModelInput, Qwen2Audio
+from auricle.generate.stopping import Stopping
+from auricle.generate.tokens import Generated, Token, alternatives, chosen_logprobs
+from auricle.model import ModelInput, Qwen2Audio
+from auricle.text import Tokenizer
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One new token a row: ids and log-probabilities [B] as lists; None where the row had already ended."""
-
-    ids: list[int | None]
-    logprobs: list[float | None]
-
-
-@dataclass(slots=True)
-class Generated:
-    """All that one row said: ids without the stop token, and the sum of their log-probabilities, stop included."""
-
-    ids: list[int] = field(default_factory=list)
-    logprob: float = 0.0
-    finish_reason: FinishReason = "length"
-
-
-def generate(model: Qwen2Audio, inputs: ModelInput, sampling: Sampling, *, stop_ids: frozenset[int]) -> list[Generated]:
-    """Answer a whole batch."""
+def generate(
+    model: Qwen2Audio,
+    inputs: ModelInput,
+    sampling: Sampling,
+    *,
+    stop_ids: frozenset[int],
+    tokenizer: Tokenizer | None = None,
+    indices: Sequence[int] | None = None,
+) -> list[Generated]:
+    """Answer a whole batch: arguments as `stream`'s; `num_beams` above 1 is beam search."""
+    if sampling.num_beams > 1:
+        return beam_search(model, inputs, sampling, stop_ids=stop_ids, tokenizer=tokenizer)
     rows = [Generated() for _ in range(len(inputs.ids))]
-    for step in stream(model, inputs, sampling, stop_ids=stop_ids):
-        for row, token_id, logprob in zip(rows, step.ids, step.logprobs, strict=True):
-            if token_id is None or logprob is None:
-                continue
-            row.logprob += logprob
-            if token_id in stop_ids:
-                row.finish_reason = "stop"
-            else:
-                row.ids.append(token_id)
+    for step in stream(model, inputs, sampling, stop_ids=stop_ids, tokenizer=tokenizer, indices=indices):
+        for row, token in zip(rows, step, strict=True):
+            if token is not None:
+                row.add(token, stop_ids)
     return rows
 
 
-def stream(model: Qwen2Audio, inputs: ModelInput, sampling: Sampling, *, stop_ids: frozenset[int]) -> Iterator[Step]:
-    """Answer a batch token by token.
+def stream(
+    model: Qwen2Audio,
+    inputs: ModelInput,
+    sampling: Sampling,
+    *,
+    stop_ids: frozenset[int],
+    tokenizer: Tokenizer | None = None,
+    indices: Sequence[int] | None = None,
+) -> Iterator[list[Token | None]]:
+    """Answer a batch token by token: each step is one token a row, None where the row had already ended.
 
     Args:
         model: in evaluation mode.
         inputs: prompts on the model's device, padded on the left.
-        sampling: how to choose, and how many tokens at most.
+        sampling: how to choose, when to stop, what to report; without beams, which have no token until the end.
         stop_ids: any of them ends its row; it is part of the last step that has the row.
+        tokenizer: finds the texts of `sampling.stop`; not needed without them.
+        indices: each row's place among all requests, which its draws depend on; counted from 0 unless given.
     """
-    batch, num_prompt = inputs.ids.shape
-    device = inputs.ids.device
-    sampler = Sampler(sampling, device)
-    with torch.inference_mode():
-        embeddings, positions, valid = model.embed(inputs), inputs.positions, inputs.valid
-        cache = KVCache.empty(
-            model.config.text, batch=batch, capacity=num_prompt + sampling.max_new_tokens, like=embeddings
-        )
+    if sampling.num_beams > 1:
+        raise ValueError(f"{sampling.num_beams} beams have no token until the end: call generate")
+    batch, device = len(inputs.ids), inputs.ids.device
+    stopping = [Stopping(stop_ids, sampling.stop, tokenizer) for _ in range(batch)]
     rows = list(range(batch))  # which prompts the rows still in the cache belong to
-    for _ in range(sampling.max_new_tokens):
-        with torch.inference_mode():  # never around a yield: it would leak into the caller
-            hidden = model.decode(embeddings, positions, valid, cache)[:, -1]
-            logits_BV = model.logits(hidden).float()
-            ids_B = sampler.choose(logits_BV)
-            logprobs_B = logits_BV.log_softmax(dim=-1).gather(1, ids_B[:, None])[:, 0]
-        yield _step(batch, rows, ids_B.tolist(), logprobs_B.tolist())
+    with torch.inference_mode():  # never around a yield: it would leak into the caller
+        sampler = Sampler(sampling, inputs, stop_ids=stop_ids, indices=rows if indices is None else indices)
+        logits_BV, cache = prefill(model, inputs)
+        positions_B = inputs.positions[:, -1]
+    for num_left in reversed(range(sampling.max_new_tokens)):
         with torch.inference_mode():
-            going = [place for place, token_id in enumerate(ids_B.tolist()) if token_id not in stop_ids]
-            if not going:
-                return
+            ids_B = sampler.choose(logits_BV)
+            ids, logprobs = ids_B.tolist(), chosen_logprobs(logits_BV, ids_B)
+            top = alternatives(logits_BV, sampling.logprobs)
+        ends = [stopping[row].ends(token_id) for row, token_id in zip(rows, ids, strict=True)]
+        step: list[Token | None] = [None] * batch
+        for row, token in zip(rows, map(Token, ids, logprobs, ends, top), strict=True):
+            step[row] = token
+        yield step
+        going = [place for place, ended in enumerate(ends) if not ended]
+        if not going or not num_left:
+            return
+        with torch.inference_mode():
             if len(going) < len(rows):
                 kept = torch.tensor(going, device=device)
                 cache.keep(kept)
-                ids_B, positions, rows = ids_B[kept], positions[kept], [rows[place] for place in going]
-            embeddings = model.language_model.model.embed_tokens(ids_B[:, None])
-            positions = positions[:, -1:] + 1
-            valid = torch.ones_like(positions, dtype=torch.bool)
-
-
-def _step(batch: int, rows: list[int], ids: list[int], logprobs: list[float]) -> Step:
-    step = Step([None] * batch, [None] * batch)
-    for row, token_id, logprob in zip(rows, ids, logprobs, strict=True):
-        step.ids[row] = token_id
-        step.logprobs[row] = logprob
-    return step
+                sampler.keep(kept)
+                ids_B, positions_B, rows = ids_B[kept], positions_B[kept], [rows[place] for place in going]
+            positions_B = positions_B + 1
+            logits_BV = advance(model, ids_B, positions_B, cache)

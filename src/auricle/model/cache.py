@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional
 
 from auricle.model.config import DecoderConfig
 from auricle.model.layers import Attend, causal_mask, dense_attention
+
+_BLOCK_TOKENS = 64  # the step by which a full cache grows
 
 
 @dataclass(slots=True)
@@ -14,34 +17,50 @@ class KVCache:
 
     keys, values: [layers, batch, kv_heads, capacity, head_width].
     valid: bool [batch, capacity], false on padding.
+    windows: how many places each layer sees back; None is all.
     num_tokens: how many places hold tokens, the same in every row.
     """
 
     keys: torch.Tensor
     values: torch.Tensor
     valid: torch.Tensor
+    windows: tuple[int | None, ...]
     num_tokens: int = 0
 
     @classmethod
     def empty(cls, config: DecoderConfig, *, batch: int, capacity: int, like: torch.Tensor) -> "KVCache":
-        """A cache for `capacity` tokens a row, with the dtype and device of `like`."""
+        """A cache with room for `capacity` tokens a row at first, with the dtype and device of `like`."""
         shape = (config.num_layers, batch, config.num_kv_heads, capacity, config.head_width)
         valid = torch.ones(batch, capacity, dtype=torch.bool, device=like.device)
-        return cls(like.new_empty(shape), like.new_empty(shape), valid)
+        return cls(like.new_empty(shape), like.new_empty(shape), valid, config.windows)
 
     def attention(self, valid_BT: torch.Tensor) -> list[Attend]:
         """Make room for the tokens [B, T] and return each layer's attention, which stores them and sees the past."""
         start, end = self.num_tokens, self.num_tokens + valid_BT.shape[1]
-        if end > self.keys.shape[3]:
-            raise ValueError(f"cache of {self.keys.shape[3]} tokens cannot hold {end}")
+        self._reserve(end)
         self.num_tokens = end
         self.valid[:, start:end] = valid_BT
-        dense = dense_attention(causal_mask(self.valid[:, :end], end - start))
-        return [self._layer_attention(index, start, end, dense) for index in range(len(self.keys))]
+        layers = _windowed_attention(self.windows, self.valid[:, :end], end - start)
+        return [self._layer_attention(index, start, end, dense) for index, dense in enumerate(layers)]
 
     def keep(self, rows: torch.Tensor) -> None:
         """Keep only some rows of the batch, int64 [kept], in that order (a row may be named more than once)."""
         self.keys, self.values, self.valid = self.keys[:, rows], self.values[:, rows], self.valid[rows]
+
+    def reorder(self, rows: torch.Tensor, *, start: int) -> None:
+        """As `keep`, int64 [batch], for rows that each take one with the same first `start` tokens and no padding
+        after them: only what follows is moved."""
+        for buffer in (self.keys, self.values):
+            buffer[:, :, :, start : self.num_tokens] = buffer[:, rows, :, start : self.num_tokens]
+
+    def _reserve(self, num_tokens: int) -> None:
+        """Room for so many tokens a row; the buffers grow by whole blocks and keep what they hold."""
+        missing = num_tokens - self.keys.shape[3]
+        if missing > 0:
+            more = -(-missing // _BLOCK_TOKENS) * _BLOCK_TOKENS
+            self.keys = functional.pad(self.keys, (0, 0, 0, more))
+            self.values = functional.pad(self.values, (0, 0, 0, more))
+            self.valid = functional.pad(self.valid, (0, more), value=True)
 
     def _layer_attention(self, index: int, start: int, end: int, dense: Attend) -> Attend:
         def attend(q_BNTH: torch.Tensor, k_BKTH: torch.Tensor, v_BKTH: torch.Tensor) -> torch.Tensor:
@@ -55,4 +74,12 @@ class KVCache:
 
 def uncached_attention(config: DecoderConfig, valid_BT: torch.Tensor) -> list[Attend]:
     """Each layer's attention over the whole sequence at once, as in training."""
-    return [dense_attention(causal_mask(valid_BT, valid_BT.shape[1]))] * config.num_layers
+    return _windowed_attention(config.windows, valid_BT, valid_BT.shape[1])
+
+
+def _windowed_attention(windows: tuple[int | None, ...], valid_BT: torch.Tensor, num_queries: int) -> list[Attend]:
+    """One attention a layer; layers of the same window share its mask."""
+    by_window = {
+        window: dense_attention(causal_mask(valid_BT, num_queries, window=window)) for window in dict.fromkeys(windows)
+    }
+    return [by_window[window] for window in windows]

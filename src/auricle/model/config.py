@@ -17,7 +17,11 @@ class AudioEncoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    """A Qwen2 decoder: RMSNorm, rotary positions, grouped-query attention with bias on q, k, v, SwiGLU."""
+    """A Qwen2 decoder: RMSNorm, rotary positions, grouped-query attention with bias on q, k, v, SwiGLU.
+
+    sliding_window: in the layers of `sliding_layers` a token sees itself and the `sliding_window` - 1 tokens before
+    it; all other layers see everything (and so does every layer of the released model).
+    """
 
     vocab_size: int
     width: int
@@ -30,6 +34,17 @@ class DecoderConfig:
     rope_theta: float
     max_tokens: int
     tied_head: bool
+    sliding_window: int | None = None
+    sliding_layers: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.sliding_layers) != (self.sliding_window is not None):
+            raise ValueError(f"window {self.sliding_window} in layers {self.sliding_layers}: expected both or neither")
+
+    @property
+    def windows(self) -> tuple[int | None, ...]:
+        """For each layer how many tokens are seen; None means all."""
+        return tuple(self.sliding_window if i in self.sliding_layers else None for i in range(self.num_layers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,15 +23,18 @@ def dense_attention(seen: torch.Tensor | None) -> Attend:
     return attend
 
 
-def causal_mask(valid_BT: torch.Tensor, num_queries: int) -> torch.Tensor:
+def causal_mask(valid_BT: torch.Tensor, num_queries: int, *, window: int | None = None) -> torch.Tensor:
     """bool [B, 1, queries, T]: the last `num_queries` tokens see every valid token up to themselves.
 
     Padding sees itself, so that no row of the softmax is empty.
+
+    window: only the last so many places are seen, the token's own included; None sees all.
     """
     num_tokens = valid_BT.shape[1]
     key = torch.arange(num_tokens, device=valid_BT.device)
     query = key[num_tokens - num_queries :, None]
-    return ((key <= query) & valid_BT[:, None, :] | (key == query))[:, None]
+    near = key > query - (num_tokens if window is None else window)
+    return ((key <= query) & near & valid_BT[:, None, :] | (key == query))[:, None]
 
 
 class RMSNorm(nn.Module):

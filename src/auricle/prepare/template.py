@@ -3,7 +3,7 @@
 Text between two special tokens is tokenised as one piece, as the published processor does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from auricle.conversation import DEFAULT_SYSTEM, Audio, Message, RawPrompt, count_audios
@@ -49,7 +49,7 @@ def render(
     _check_counts(count_audios(messages), len(audio_tokens))
     if not messages or messages[0].role != "system":
         messages = [Message("system", (DEFAULT_SYSTEM,)), *messages]
-    writer = _Writer(tokenizer, list(audio_tokens))
+    writer = _Writer(SpecialTokens.of(tokenizer), list(audio_tokens), tokenizer.encode)
     for message in messages:
         writer.turn(message)
     if open_turn:
@@ -68,6 +68,9 @@ def render_raw(
 ) -> Prompt:
     """The raw form in which base models are evaluated: text and recordings in the order given, no turns.
 
+    A language tag such as `<|en|>` is the tokenizer's own token where it has one, else plain text; in the chat
+    template it is always plain text.
+
     Args:
         raw: for example `(Audio(), "Detect the language and recognize the speech: <|en|>")`.
         audio_tokens: how many tokens each recording makes, in order.
@@ -76,7 +79,7 @@ def render_raw(
         end_id: in training, the id that ends the answer.
     """
     _check_counts(sum(isinstance(part, Audio) for part in raw.content), len(audio_tokens))
-    writer = _Writer(tokenizer, list(audio_tokens))
+    writer = _Writer(SpecialTokens.of(tokenizer), list(audio_tokens), tokenizer.encode_tagged)
     for part in raw.content:
         if isinstance(part, Audio):
             writer.audio()
@@ -90,10 +93,10 @@ def render_raw(
 class _Writer:
     """Collects ids; adjacent text is held back and tokenised as one piece."""
 
-    def __init__(self, tokenizer: Tokenizer, audio_tokens: list[int]) -> None:
-        self.tokens = SpecialTokens.of(tokenizer)
-        self._tokenizer = tokenizer
+    def __init__(self, tokens: SpecialTokens, audio_tokens: list[int], encode: Callable[[str], list[int]]) -> None:
+        self.tokens = tokens
         self._audio_tokens = audio_tokens
+        self._encode = encode
         self._pending = ""
         self._ids: list[int] = []
         self._loss: list[bool] = []
@@ -134,7 +137,7 @@ class _Writer:
     def answer(self, text: str, end_id: int) -> None:
         """Text the model says itself: a piece of its own, because at generation the prompt ends right before it."""
         self._flush()
-        self._append(self._tokenizer.encode(text), True)
+        self._append(self._encode(text), True)
         self.special(end_id, loss=True)
 
     def prompt(self) -> Prompt:
@@ -143,7 +146,7 @@ class _Writer:
 
     def _flush(self) -> None:
         if self._pending:
-            self._append(self._tokenizer.encode(self._pending), False)
+            self._append(self._encode(self._pending), False)
             self._pending = ""
 
     def _append(self, ids: list[int], loss: bool) -> None:

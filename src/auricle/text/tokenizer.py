@@ -1,6 +1,7 @@
 """A published tokenizer.json, read twice: without its added tokens for encoding, whole for decoding."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,14 +9,23 @@ import tokenizers
 
 from auricle.errors import UserError
 
+_LANGUAGE_TAG = re.compile(r"(<\|[a-z]{2,3}\|>)")  # `<|en|>`: what the published raw prompts end with
+
 
 class Tokenizer:
-    """Text to ids and back. Special ids are reached by name only, through `special`."""
+    """Text to ids and back. Special ids are reached by name only, through `special`.
+
+    Language tags such as `<|en|>` are the one kind of added token that is also text: `encode_tagged` reads it and
+    `decode` writes it, where the tokenizer has it as a token of its own and where it has not.
+    """
 
     def __init__(self, tokenizer_json: str) -> None:
         contents = json.loads(tokenizer_json)
         self._special_ids: dict[str, int] = {token["content"]: token["id"] for token in contents["added_tokens"]}
-        self._all = tokenizers.Tokenizer.from_str(tokenizer_json)
+        for token in contents["added_tokens"]:
+            if _LANGUAGE_TAG.fullmatch(token["content"]):
+                token["special"] = False  # decoding keeps it
+        self._all = tokenizers.Tokenizer.from_str(json.dumps(contents))
         contents["added_tokens"] = []
         contents["post_processor"] = None
         self._plain = tokenizers.Tokenizer.from_str(json.dumps(contents))
@@ -43,9 +53,25 @@ class Tokenizer:
             raise UserError(f"text {text!r} would become the special ids {sorted(special)}; leave those characters out")
         return ids
 
+    def encode_tagged(self, text: str) -> list[int]:
+        """Ids of a raw prompt's text: a language tag that is an added token is that token, all else plain text."""
+        ids: list[int] = []
+        plain = ""
+        for piece in _LANGUAGE_TAG.split(text):
+            if _LANGUAGE_TAG.fullmatch(piece) and piece in self._special_ids:
+                ids += [*self.encode(plain), self._special_ids[piece]]
+                plain = ""
+            else:
+                plain += piece
+        return ids + self.encode(plain)
+
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids, special ones left out."""
+        """Text of ids, special ones left out, language tags kept."""
         return self._all.decode(list(ids), skip_special_tokens=True)
+
+    def name(self, token_id: int) -> str:
+        """Text of one id alone; a special one is its name, such as `<|im_end|>`."""
+        return self._all.decode([token_id], skip_special_tokens=False)
 
     def special(self, token: str) -> int:
         """The id of a special token such as `<|im_end|>`.

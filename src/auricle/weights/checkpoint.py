@@ -3,52 +3,54 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
-from auricle.errors import UserError
+from auricle.conversation import Sampling
 from auricle.model import Qwen2Audio, Qwen2AudioConfig
 from auricle.text import Tokenizer
 from auricle.weights.config_json import config_from_json, config_to_json
-from auricle.weights.names import from_nested
-from auricle.weights.packed import unpack_state
-from auricle.weights.tensors import read_tensors
-
-_HEAD, _EMBEDDINGS = "language_model.lm_head.weight", "language_model.model.embed_tokens.weight"
+from auricle.weights.generation_json import read_generation
+from auricle.weights.json_file import read_json
+from auricle.weights.stored import HEAD, read_stored
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model with all that its directory says about it."""
+    """A model with all that its directory says about it.
+
+    stop_ids: any of them ends an answer.
+    pad_id: fills the left of shorter prompts.
+    defaults: how the directory's generation_config.json wants its answers drawn; greedy where it says nothing.
+    """
 
     directory: Path
     model: Qwen2Audio
     tokenizer: Tokenizer
     stop_ids: frozenset[int]
     pad_id: int
+    defaults: Sampling
 
 
 def read_checkpoint(directory: Path, *, dtype: torch.dtype, device: torch.device) -> Checkpoint:
     """Model, tokenizer and the ids that end an answer.
 
     Raises:
-        UserError: a file or a tensor is missing, unexpected or of another shape; the message names it.
+        UserError: a file or a tensor is missing, unexpected or of another shape, or a setting is wrong; the message
+            names it.
     """
     tokenizer = Tokenizer.from_file(directory / "tokenizer.json")
+    generation = read_generation(directory)
     model = read_model(directory, dtype=dtype, device=device)
-    generation = _read_json(directory / "generation_config.json", required=False)
     end_id = tokenizer.special("<|im_end|>")
-    stop = generation.get("eos_token_id", end_id)
-    stop_ids = frozenset(stop if isinstance(stop, list) else [stop]) | {end_id}
-    pad_id = generation.get("pad_token_id")
-    return Checkpoint(directory, model, tokenizer, stop_ids, end_id if pad_id is None else pad_id)
+    pad_id = end_id if generation.pad_id is None else generation.pad_id
+    return Checkpoint(directory, model, tokenizer, generation.stop_ids | {end_id}, pad_id, generation.sampling)
 
 
 def read_config(directory: Path) -> Qwen2AudioConfig:
     """The configuration of the model in a directory."""
-    return config_from_json(_read_json(directory / "config.json", required=True))
+    return config_from_json(read_json(directory / "config.json"))
 
 
 def read_model(directory: Path, *, dtype: torch.dtype, device: torch.device) -> Qwen2Audio:
@@ -56,12 +58,10 @@ def read_model(directory: Path, *, dtype: torch.dtype, device: torch.device) -> 
     config = read_config(directory)
     with torch.device("meta"):
         model = Qwen2Audio(config)
-    state = {from_nested(name): tensor for name, tensor in read_tensors(directory).items()}
-    if (directory / "quantization.json").exists():
-        state = unpack_state(state, _read_json(directory / "quantization.json", required=True), dtype)
-    if config.text.tied_head:
-        _tie(state, directory)
-    _check(model.state_dict(), state, directory)
+    stored = read_stored(directory, tied_head=config.text.tied_head)
+    stored.check(model.state_dict())
+    state = {name: stored.read(name, dtype) for name in stored.names() - stored.aliases.keys()}
+    state |= {name: state[other] for name, other in stored.aliases.items()}
     model.load_state_dict(state, strict=True, assign=True)
     model.language_model.tie()
     return model.to(device=device, dtype=dtype).requires_grad_(False).eval()
@@ -72,41 +72,6 @@ def write_model(model: Qwen2Audio, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     if model.config.text.tied_head:
-        del state[_HEAD]
+        del state[HEAD]
     save_file(state, directory / "model.safetensors", metadata={"format": "pt"})
     (directory / "config.json").write_text(json.dumps(config_to_json(model.config), indent=2) + "\n")
-
-
-def _tie(state: dict[str, torch.Tensor], directory: Path) -> None:
-    """The head of a tied model is its embedding table; a file may repeat it but not contradict it."""
-    if _EMBEDDINGS in state:
-        head = state.setdefault(_HEAD, state[_EMBEDDINGS])
-        if head is not state[_EMBEDDINGS] and not torch.equal(head, state[_EMBEDDINGS]):
-            raise UserError(
-                f"{directory}: config.json ties the head to the embeddings but {_HEAD} differs from {_EMBEDDINGS}; "
-                "set text_config.tie_word_embeddings to false"
-            )
-
-
-def _check(expected: dict[str, torch.Tensor], got: dict[str, torch.Tensor], directory: Path) -> None:
-    problems = [f"missing {name}" for name in sorted(expected.keys() - got.keys())]
-    problems += [f"unexpected {name}" for name in sorted(got.keys() - expected.keys())]
-    problems += [
-        f"{name} has shape {tuple(got[name].shape)}, expected {tuple(expected[name].shape)}"
-        for name in sorted(expected.keys() & got.keys())
-        if got[name].shape != expected[name].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise UserError(f"tensors in {directory} do not fit its config.json: {'; '.join(problems[:3])}{more}")
-
-
-def _read_json(path: Path, *, required: bool) -> dict[str, Any]:
-    if not path.exists():
-        if required:
-            raise UserError(f"no {path.name} in {path.parent}; expected a checkpoint directory")
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from error

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import save_file
 
 from auricle.errors import UserError
-from auricle.quant import Packed, pack_groups, pack_rows, unpack_groups, unpack_rows
-from auricle.weights.tensors import INDEX
+from auricle.quant import GROUP_COLUMNS, Packed, pack_groups, pack_rows, unpack_groups, unpack_rows
+from auricle.weights.shards import write_shards
 
 FORMAT = "auricle-packed-1"
 Scheme = Literal["int8", "int5", "int4"]  # rows of 8 bits; groups of 5 or 4
@@ -31,31 +30,40 @@ _UNPACK: dict[str, Callable[[Packed, torch.dtype], torch.Tensor]] = {
 }
 
 
-def unpack_state(state: dict[str, torch.Tensor], layout: dict[str, Any], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Packed and plain tensors -> the model's parameters in `dtype`.
+def check_layout(layout: dict[str, Any], tensors: dict[str, torch.Tensor]) -> dict[str, Scheme]:
+    """quantization.json -> which parameters are packed, and how; every part of them is there.
 
     Raises:
         UserError: another format or scheme, or a packed tensor without one of its parts.
     """
     if layout.get("format") != FORMAT:
         raise UserError(f"quantization.json has format {layout.get('format')!r}, expected {FORMAT!r}; update auricle")
-    state = dict(state)
-    for name, scheme in layout.get("tensors", {}).items():
+    schemes = layout.get("tensors", {})
+    for name, scheme in schemes.items():
         if scheme not in _UNPACK:
             raise UserError(f"{name} is packed as {scheme!r}, expected int8, int5 or int4; update auricle")
-        try:
-            codes, scale = state.pop(f"{name}.codes"), state.pop(f"{name}.scale")
-            offset = state.pop(f"{name}.offset") if scheme != "int8" else torch.zeros(0, dtype=torch.float16)
-        except KeyError as error:
-            raise UserError(f"quantization.json names {name} but {error.args[0]} is missing; fetch it again") from error
-        state[name] = _UNPACK[scheme](Packed(codes, scale, offset), dtype)
-    return state
+        for part in _parts(scheme):
+            if f"{name}.{part}" not in tensors:
+                raise UserError(f"quantization.json names {name} but {name}.{part} is missing; fetch it again")
+    return schemes
+
+
+def unpack(tensors: dict[str, torch.Tensor], name: str, scheme: Scheme, dtype: torch.dtype) -> torch.Tensor:
+    """One packed parameter in `dtype`."""
+    offset = tensors[f"{name}.offset"] if "offset" in _parts(scheme) else torch.zeros(0, dtype=torch.float16)
+    return _UNPACK[scheme](Packed(tensors[f"{name}.codes"], tensors[f"{name}.scale"], offset), dtype)
+
+
+def unpacked_shape(tensors: dict[str, torch.Tensor], name: str) -> torch.Size:
+    """[R, C] of a packed parameter: below 8 bits the codes are packed too, but there is one scale per 64 columns."""
+    codes, scale = tensors[f"{name}.codes"], tensors[f"{name}.scale"]
+    return codes.shape if codes.dtype == torch.int8 else torch.Size((scale.shape[0], scale.shape[1] * GROUP_COLUMNS))
 
 
 def write_packed(
     state: dict[str, torch.Tensor], schemes: dict[str, Scheme], directory: Path, *, max_shard_bytes: int
 ) -> None:
-    """Pack the named parameters, store the others as bfloat16, and write shards, their index and quantization.json.
+    """Pack the named parameters, store the others as bfloat16, and write shards and quantization.json.
 
     Args:
         state: every parameter of the model, without a tied head.
@@ -71,28 +79,13 @@ def write_packed(
             continue
         packed = _PACK[schemes[name]](tensor)
         stored |= {f"{name}.codes": packed.codes.contiguous(), f"{name}.scale": packed.scale.contiguous()}
-        if schemes[name] != "int8":
+        if "offset" in _parts(schemes[name]):
             stored[f"{name}.offset"] = packed.offset.contiguous()
-    _write_shards(stored, directory, max_shard_bytes)
+    sizes = {name: tensor.nbytes for name, tensor in stored.items()}
+    write_shards(sizes, stored.__getitem__, directory, max_shard_bytes=max_shard_bytes)
     layout = {"format": FORMAT, "tensors": dict(schemes)}
     (directory / "quantization.json").write_text(json.dumps(layout, indent=1) + "\n")
 
 
-def _write_shards(tensors: dict[str, torch.Tensor], directory: Path, max_shard_bytes: int) -> None:
-    shards: list[dict[str, torch.Tensor]] = [{}]
-    room = max_shard_bytes
-    for name, tensor in tensors.items():
-        if tensor.nbytes > room and shards[-1]:
-            shards.append({})
-            room = max_shard_bytes
-        shards[-1][name] = tensor
-        room -= tensor.nbytes
-    weight_map: dict[str, str] = {}
-    for number, shard in enumerate(shards, start=1):
-        file_name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        save_file(shard, directory / file_name, metadata={"format": "pt"})
-        (directory / file_name).chmod(0o644)
-        weight_map |= dict.fromkeys(shard, file_name)
-    total = sum(tensor.nbytes for tensor in tensors.values())
-    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    (directory / INDEX).write_text(json.dumps(index, indent=1) + "\n")
+def _parts(scheme: Scheme) -> tuple[str, ...]:
+    return ("codes", "scale") if scheme == "int8" else ("codes", "scale", "offset")

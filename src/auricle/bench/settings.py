@@ -1,0 +1,51 @@
+"""What a benchmark run is asked to do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from auricle.errors import UserError
+
+NAMES = ("mel", "encoder", "first-token", "decode", "clips", "memory", "import", "load")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """model: `mini`, a directory or a hub id. clips: files and directories; none is synthetic recordings.
+
+    num_clips: so many recordings at most. num_tokens: written for each of them, whatever ends an answer.
+    batch_sizes: tried for each side. only: names out of NAMES; none is all.
+    """
+
+    model: str = "mini"
+    clips: tuple[Path, ...] = ()
+    rounds: int = 5
+    num_clips: int = 64
+    num_tokens: int = 12
+    batch_sizes: tuple[int, ...] = (4, 8, 16, 32, 64)
+    only: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "num_clips", "num_tokens"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1: got {getattr(self, name)}")
+        if not self.batch_sizes or min(self.batch_sizes) < 1:
+            raise UserError(f"batch_sizes must name at least one size, each 1 or more: got {self.batch_sizes}")
+        for name in self.only:
+            if name not in NAMES:
+                raise UserError(f"unknown measurement {name!r}: expected some of {', '.join(NAMES)}")
+
+    def wants(self, name: str) -> bool:
+        """Is this measurement asked for?"""
+        return not self.only or name in self.only
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """`4,8` -> (4, 8).
+
+    Raises:
+        UserError: not whole numbers with commas between them.
+    """
+    try:
+        return tuple(int(size) for size in text.split(","))
+    except ValueError as error:
+        raise UserError(f"batch sizes {text!r}: expected whole numbers such as 4,8,16") from error

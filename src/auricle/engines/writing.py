@@ -1,0 +1,48 @@
+"""Token ids to an answer, in one place for every engine whose library hands out ids."""
+
+from auricle.conversation import Answer, Sampling, TokenLogprob
+from auricle.generate import Generated, StopStream, Token
+from auricle.text import Tokenizer
+
+Alternatives = tuple[tuple[int, float], ...]
+
+
+class Writer:
+    """One answer while its tokens arrive: what of its text is certain, and where it ends."""
+
+    def __init__(self, tokenizer: Tokenizer, stop_ids: frozenset[int], sampling: Sampling) -> None:
+        self._tokenizer = tokenizer
+        self._stop_ids = stop_ids
+        self._sampling = sampling
+        self._stream = StopStream(tokenizer, sampling.stop)
+        self._row = Generated()
+        self._text = ""
+        self.ended = False
+
+    def push(self, token_id: int, logprob: float = 0.0, top: Alternatives = ()) -> str:
+        """One more token, its log-probability and the likeliest alternatives -> the text that became certain.
+
+        Nothing is heard after the token that ended the answer.
+        """
+        if self.ended:
+            return ""
+        says = token_id not in self._stop_ids
+        piece = self._stream.push(token_id) if says else ""
+        self._row.add(Token(token_id, logprob, not says or self._stream.ended, top), self._stop_ids)
+        self.ended = self._row.finish_reason == "stop" or len(self._row.tokens) == self._sampling.max_new_tokens
+        if self.ended:
+            piece += self._stream.finish()
+        self._text += piece
+        return piece
+
+    def answer(self, num_prompt_tokens: int) -> Answer:
+        """The whole of it, once it has ended."""
+        row = self._row
+        tokens = () if self._sampling.logprobs is None else tuple(map(self._report, row.tokens))
+        return Answer(self._text, num_prompt_tokens, len(row.tokens), row.finish_reason, row.logprob, tokens)
+
+    def _report(self, token: Token) -> TokenLogprob:
+        name = self._tokenizer.name
+        return TokenLogprob(
+            name(token.id), token.logprob, tuple((name(other), logprob) for other, logprob in token.top)
+        )

@@ -1,0 +1,94 @@
+"""A window that loops is said again, hotter each time; the best try stays."""
+
+from dataclasses import replace
+
+import pytest
+
+from auricle import Sampling, UserError
+from auricle.assistant.fallback import (
+    NO_FALLBACK,
+    Fallback,
+    answer_with_fallback,
+    compression_ratio,
+    loops,
+    mean_logprob,
+)
+from auricle.conversation import Answer, RawPrompt
+from auricle.engines import Request
+
+from .scripted import Scripted
+
+GREEDY = Sampling()
+LOOP = "over and over again " * 20
+REQUESTS = [Request(RawPrompt((letter,))) for letter in "abc"]
+
+
+def said(engine: Scripted, fallback: Fallback, sampling: Sampling = GREEDY) -> list[tuple[str, float]]:
+    attempts = answer_with_fallback(engine, REQUESTS, sampling, fallback)
+    return [(attempt.answer.text, attempt.temperature) for attempt in attempts]
+
+
+def test_only_what_loops_is_tried_again():
+    engine = Scripted("one", LOOP, "three", LOOP, "two")
+    assert said(engine, Fallback()) == [("one", 0.0), ("two", 0.4), ("three", 0.0)]
+    assert [sampling.temperature for sampling in engine.samplings] == [0.0, 0.2, 0.4]
+    assert engine.requests == [*REQUESTS, REQUESTS[1], REQUESTS[1]]
+
+
+def test_retries_are_repeatable_and_never_beams():
+    engine = Scripted(LOOP, "b", "c", "a")
+    said(engine, Fallback(), Sampling(num_beams=3, length_penalty=2.0, max_new_tokens=9))
+    assert engine.samplings[1] == Sampling(temperature=0.2, seed=0, max_new_tokens=9)
+    engine = Scripted(LOOP, "b", "c", "a")
+    said(engine, Fallback(), Sampling(temperature=0.1, seed=7))
+    assert engine.samplings[1].seed == 7
+
+
+def test_where_every_try_loops_the_first_stays():
+    engine = Scripted(LOOP, "b", "c", *[LOOP + str(number) for number in range(5)])
+    assert said(engine, Fallback())[0] == (LOOP, 0.0)
+    assert len(engine.samplings) == 6
+
+
+def test_where_every_try_is_guessed_the_likeliest_without_a_loop_stays():
+    engine = Scripted("x", "b", "c", "y", LOOP, "z", logprobs=(-9, -1, -1, -6, -0.1, -7))
+    fallback = Fallback(temperatures=(0.3, 0.6, 0.9), min_logprob=-1.0)
+    assert said(engine, fallback)[0] == ("y", 0.3)
+
+
+def test_a_likely_enough_try_ends_the_search():
+    engine = Scripted("x", "b", "c", "y", logprobs=(-9, -1, -1, -2))
+    assert said(engine, Fallback(min_logprob=-1.0))[0] == ("y", 0.2)
+    assert len(engine.samplings) == 2
+
+
+def test_without_temperatures_everything_stays():
+    engine = Scripted(LOOP, "b", "c")
+    assert [text for text, _ in said(engine, NO_FALLBACK)] == [LOOP, "b", "c"]
+    assert len(engine.samplings) == 1
+
+
+def test_a_short_loop_is_caught_where_the_limit_was_reached():
+    answer = Answer("well well well well we", 5, 9, "length", -1.0)
+    assert compression_ratio(answer.text) < 2.4
+    assert loops(answer)
+    assert not Fallback().accepts(answer)
+    assert Fallback().accepts(replace(answer, finish_reason="stop"))
+
+
+def test_compression_ratio():
+    assert compression_ratio("") == 1.0
+    assert compression_ratio("The quick brown fox jumps over the lazy dog.") < 1.5
+    assert compression_ratio(LOOP) > 10
+
+
+def test_the_mean_counts_the_token_that_ended_the_answer():
+    assert mean_logprob(Answer("a b", 5, 3, "stop", -8.0)) == -2.0
+    assert mean_logprob(Answer("a b", 5, 4, "length", -8.0)) == -2.0
+    assert mean_logprob(Answer("", 5, 0, "stop", -0.5)) == -0.5
+
+
+@pytest.mark.parametrize("temperature", [0.0, -0.2])
+def test_a_second_greedy_try_is_refused(temperature: float):
+    with pytest.raises(UserError, match="fallback temperatures must be above 0"):
+        Fallback(temperatures=(temperature,))
