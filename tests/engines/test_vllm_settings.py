@@ -43,17 +43,14 @@ def test_every_setting_has_its_name_there():
     }
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Sampling)])
+ELSEWHERE = {"stop", "seed", "length_penalty", "num_beams"}  # heard by the engine, or refused below
+
+
+@pytest.mark.parametrize("name", sorted({field.name for field in fields(Sampling)} - ELSEWHERE))
 def test_no_setting_is_ignored(name: str):
-    """Each is mapped or refused; `stop`, `seed` and `length_penalty` are heard elsewhere or only with beams."""
-    other = {"min_p": 0.1, "num_beams": 2, "top_p": 0.7, "temperature": 0.9}.get(name, 3)
-    if name in {"stop", "seed", "length_penalty"}:
-        return
-    plain = Sampling(temperature=0.0 if name == "num_beams" else 0.5)
-    try:
-        assert sampling_settings(replace(plain, **{name: other}), STOP) != sampling_settings(plain, STOP)
-    except UserError as error:
-        assert name in str(error)
+    other = {"min_p": 0.1, "top_p": 0.7, "temperature": 0.9}.get(name, 3)
+    plain = Sampling(0.5)
+    assert sampling_settings(replace(plain, **{name: other}), STOP) != sampling_settings(plain, STOP)
 
 
 @pytest.mark.parametrize(

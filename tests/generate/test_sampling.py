@@ -76,6 +76,14 @@ def test_nucleus_is_the_smallest_set_that_reaches_top_p(row: list[int], top_p: f
         assert set(finite(nucleus(scores, top_p)[0])) == nucleus_by_loop(row, top_p)
 
 
+def test_the_likeliest_token_is_in_every_nucleus():
+    """Also where 1 - top_p rounds to 1, which the probabilities of a large vocabulary may not exceed."""
+    scores = torch.randn(64, 1000, generator=torch.Generator().manual_seed(0))
+    kept = nucleus(scores, 1e-9)
+    assert kept.isfinite().sum(dim=-1).eq(1).all()
+    assert kept.argmax(dim=-1).equal(scores.argmax(dim=-1))
+
+
 @given(row=logits, min_p=st.floats(0.001, 0.999))
 def test_near_best_by_loop(row: list[int], min_p: float):
     ratios = [math.exp(score - max(row)) for score in row]

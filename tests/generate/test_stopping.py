@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from auricle.conversation import Sampling
@@ -26,11 +26,13 @@ def cut_by_loop(text: str, stop: list[str]) -> str:
 
 
 @given(text=letters, stop=stops)
+@example(text="a b é", stop=["é", "b", "zz"])
 def test_cut_is_before_the_first_stop_text(text: str, stop: list[str]):
     assert cut_at_stop(text, stop) == cut_by_loop(text, stop)
 
 
 @given(text=letters, stop=stops)
+@example(text="ab bé", stop=["é", "b b"])
 def test_pieces_joined_are_the_cut_text(any_tokenizer: Tokenizer, text: str, stop: list[str]):
     """What is held back on the way is the beginning of a stop text, or of a character."""
     stream, shown, ids = StopStream(any_tokenizer, stop), "", []

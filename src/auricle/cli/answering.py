@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from auricle.audio import Source
 
 Files = Annotated[
-    list[Path], typer.Argument(help="Recordings: any format FFmpeg decodes; - is standard input.", show_default=False)
+    list[str],
+    typer.Argument(help="Recordings: any format FFmpeg decodes; - is standard input.", show_default=False),
 ]
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/")  # of a web page or a camera
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per recording and line.")]
 
 
@@ -143,7 +146,7 @@ def ask(
     model: ModelFlags,
     decoding: DecodingFlags,
     files: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(help="Recordings, - for standard input; none asks in text.", show_default=False),
     ] = None,
     together: Annotated[bool, typer.Option("--together", help="One question about all recordings at once.")] = False,
@@ -178,12 +181,18 @@ def ask(
                 _print_text(result, named=True)
 
 
-def _sources(files: list[Path]) -> list["Source"]:
-    """Complain about missing files before a model is loaded."""
+def _sources(files: list[str]) -> list["Source"]:
+    """Complain about missing files before a model is loaded; whatever else is wrong, `audio` says."""
     for file in files:
-        if str(file) != "-" and not os.path.exists(file):
-            raise UserError(f"no such file: {file}; check the path")
-    return [str(file) for file in files]
+        if file == "-" or _ADDRESS.match(file):
+            continue
+        try:
+            os.stat(file)
+        except PermissionError:
+            continue
+        except (OSError, ValueError):  # ValueError: a name that no system could hold
+            raise UserError(f"no such file: {file}; check the path") from None
+    return list(files)
 
 
 def _print_text(result: "Result", *, named: bool) -> None:
@@ -202,7 +211,7 @@ def _watching() -> Iterator["Watch"]:
 
     def note_refused(path: str | None, error: UserError) -> None:
         refused.append(error)
-        print(f"auricle: {error}", file=sys.stderr, flush=True)
+        print("auricle:", *str(error).splitlines(), file=sys.stderr, flush=True)
 
     with console.status("listening") as status:
 
