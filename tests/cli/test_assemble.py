@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from auricle.model import Qwen2Audio
+from auricle.text import Tokenizer
 from auricle.weights import read_model
 from auricle.weights.config_json import config_to_json
 
@@ -72,6 +74,37 @@ def test_every_token_was_there_already(
     assert again.config == tiny_model().config
     for name, tensor in tiny_model().state_dict().items():
         assert tensor.equal(again.state_dict()[name]) is ("projector" not in name), name
+
+
+@pytest.mark.parametrize(
+    ("config", "generation", "stop", "pad"),
+    [
+        ({"eos_token_id": 7, "pad_token_id": 5}, None, [7], 5),
+        ({"eos_token_id": [9, 7], "pad_token_id": -1}, None, [7, 9], "<|endoftext|>"),
+        ({"eos_token_id": 7, "pad_token_id": 5}, {"eos_token_id": [8], "pad_token_id": 6}, [8], 6),
+        ({"eos_token_id": 7}, {"pad_token_id": 6}, [7], 6),
+        ({}, None, [], "<|endoftext|>"),
+    ],
+)
+def test_how_answers_end(
+    config: dict[str, Any],
+    generation: dict[str, Any] | None,
+    stop: list[int],
+    pad: int | str,
+    run_cli: Run,
+    parents: list[Any],
+    tokenizer: Tokenizer,
+    tmp_path: Path,
+):
+    """The turn's end and what the text model's generation_config.json says, or else its config.json."""
+    text = Path(shutil.copytree(parents[3], tmp_path / "text"))
+    (text / "config.json").write_text(json.dumps(json.loads((text / "config.json").read_text()) | config))
+    if generation is not None:
+        (text / "generation_config.json").write_text(json.dumps(generation))
+    assert run_cli("assemble", *parents[:3], text, tmp_path / "out")[0] == 0
+    said = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert said["eos_token_id"] == [tokenizer.special("<|im_end|>"), *stop]
+    assert said["pad_token_id"] == (tokenizer.special(pad) if isinstance(pad, str) else pad)
 
 
 def test_ridge_says_what_it_explains(run_cli: Run, parents: list[object], manifest: Path, tmp_path: Path):

@@ -107,6 +107,15 @@ def test_words_take_their_share_of_the_time(text: str, num_audio: int, tokenizer
         assert abs(laid.count(token_id) - share) <= ids.count(token_id) + 1e-6
 
 
+@pytest.mark.parametrize("text", ["a the quick brown fox", "the quick brown fox jumps a"])
+def test_one_audio_token_is_the_middle_of_the_text(text: str, tokenizer: Tokenizer):
+    """A token stands for the middle of its span, not for its beginning or its end."""
+    ids = tokenizer.encode(f" {text}")
+    characters = [token_id for token_id in ids for _ in tokenizer.decode([token_id])]
+    assert lay_out(tokenizer, text, 1) == [characters[len(characters) // 2]]
+    assert characters[len(characters) // 2] not in (characters[0], characters[-1])
+
+
 def test_what_cannot_be_fitted(model: Qwen2Audio, tokenizer: Tokenizer, spoken: Spoken):
     recording, _ = spoken[0]
     for given_, sentence in (

@@ -93,6 +93,14 @@ def test_with_one_stop_id_and_without_any(pair: Pair, stops: frozenset[int]) -> 
         assert_equal(pair, Sampling(num_beams=5, max_new_tokens=10), stop_ids)
 
 
+@pytest.mark.parametrize("length_penalty", [1.0, 3.0])
+def test_with_many_stop_ids(pair: Pair, length_penalty: float) -> None:
+    """Most of the likeliest continuations end: there are still enough candidates for those that go on."""
+    sampling = Sampling(num_beams=4, length_penalty=length_penalty, max_new_tokens=10)
+    found = assert_equal(pair, sampling, frozenset(range(0, 90, 2)))
+    assert length_penalty == 1 or len({len(ids) for ids in found}) > 2
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"repetition_penalty": 1.3}, {"min_new_tokens": 9}, {"repetition_penalty": 0.8, "min_new_tokens": 4}],

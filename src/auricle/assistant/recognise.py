@@ -90,8 +90,7 @@ def recognise(
     """Each recording's words, as soon as they are complete; at most a few batches of windows are held at a time."""
     pieces = _pieces(engine, recordings, task, window_s)
     for pool in _pools(pieces, engine.batch_size):
-        heard = [piece for piece in pool if piece.window]
-        requests = [_request(piece, task) for piece in heard]
+        requests = [_request(piece.recording, piece.window, task) for piece in pool if piece.window]
         attempts = iter(answer_with_fallback(engine, requests, sampling, fallback))
         for piece in pool:
             if piece.window:
@@ -152,9 +151,8 @@ def _pools(pieces: Iterator[_Piece], batch_size: int) -> Iterator[list[_Piece]]:
         yield pool
 
 
-def _request(piece: _Piece, task: Task) -> Request:
-    assert piece.window is not None
-    return Request(task.prompt(piece.recording.language), (piece.window.waveform,))
+def _request(recording: _Recording, window: Window, task: Task) -> Request:
+    return Request(task.prompt(recording.language), (window.waveform,))
 
 
 def _add(recording: _Recording, window: Window, attempt: Attempt) -> Segment:

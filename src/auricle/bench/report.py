@@ -35,17 +35,16 @@ class Report:
         """For people: medians, and the median ratio with its extremes."""
         from rich.table import Table
 
-        table = Table("what", "auricle", "transformers", "times better", "min to max")
-        for column in table.columns[1:]:
-            column.justify = "right"
+        table = Table("what", "auricle", "transformers", "times better (min to max)")
+        for column in table.columns:
+            column.no_wrap = True
         for measurement in self.measurements:
             ratio = Spread.of(measurement.ratios)
             table.add_row(
                 measurement.name,
                 _amount(Spread.of(measurement.timings.ours).median, measurement.unit),
                 _amount(Spread.of(measurement.timings.theirs).median, measurement.unit),
-                f"{ratio.median:.2f}",
-                f"{ratio.min:.2f} to {ratio.max:.2f}",
+                f"{ratio.median:.2f} ({ratio.min:.2f} to {ratio.max:.2f})",
             )
         return table
 

@@ -60,7 +60,10 @@ class StoredState:
         ]
         if problems:
             more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-            raise UserError(f"tensors in {self.directory} do not fit its config.json: {'; '.join(problems[:3])}{more}")
+            raise UserError(
+                f"tensors in {self.directory} do not fit its config.json: {'; '.join(problems[:3])}{more}; "
+                "fetch both from one place"
+            )
 
 
 def read_stored(directory: Path, *, tied_head: bool) -> StoredState:

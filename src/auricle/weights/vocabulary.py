@@ -19,7 +19,7 @@ _NEW_ROW_NOISE = 0.1  # of the table's standard deviation
 class Vocabulary:
     """A tokenizer with every token that a conversation needs.
 
-    ids: of every special token.
+    ids: of every token that a conversation needs, and of `<|endoftext|>` where there is one.
     new_ids: of those that were added.
     num_old: how many ids the tokenizer had before.
     num_rows: of the embedding table: every id has one, the old table's rows are kept, a multiple of 64.
@@ -59,7 +59,7 @@ def extend_vocabulary(path: Path, *, num_rows: int, needs_pad: bool) -> Vocabula
     wanted = (*NEEDED, PAD) if needs_pad else NEEDED
     tokenizer.add_special_tokens([tokenizers.AddedToken(t, normalized=False, special=True) for t in wanted])
     known = tokenizer.get_vocab(with_added_tokens=True)
-    ids = {token: known[token] for token in wanted}
+    ids = {token: known[token] for token in (*NEEDED, PAD) if token in known}
     new_ids = tuple(sorted(token_id for token_id in ids.values() if token_id >= num_old))
     most = max(num_rows, max(ids.values()) + 1, num_old)
     return Vocabulary(tokenizer.to_str(), ids, new_ids, num_old, -(-most // _MULTIPLE) * _MULTIPLE)
