@@ -192,6 +192,9 @@ def test_short_recordings_share_larger_batches(checkpoint: Checkpoint, noise: No
     long = Request(RawPrompt((Audio(), "?")), (Waveform(noise(30.0)),))
     list(NativeEngine(checkpoint, batch_size=2).generate([long] * 3, sampling))
     assert sizes == [2, 1]
+    sizes.clear()
+    list(NativeEngine(checkpoint, batch_size=2).generate([long] * 2, replace(sampling, num_beams=2)))
+    assert sizes == [1, 1]
 
 
 def test_score_is_what_the_model_gives_its_own_words(checkpoint: Checkpoint, requests: list[Request]):

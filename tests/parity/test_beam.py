@@ -93,6 +93,19 @@ def test_with_one_stop_id_and_without_any(pair: Pair, stops: frozenset[int]) -> 
         assert_equal(pair, Sampling(num_beams=5, max_new_tokens=10), stop_ids)
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_two_recordings_in_a_prompt(pair: Pair, same: bool) -> None:
+    """Equal where both are the same sound; where they are not, transformers gives a beam the recordings of another."""
+    batch = make_batch([(3, 0.4, 2, 0.4, 6)], seed=2)
+    ours_heard, theirs_heard = batch.inputs.features, batch.theirs["input_features"]
+    if same:
+        ours_heard, theirs_heard = (heard[:1].expand_as(heard) for heard in (ours_heard, theirs_heard))
+    inputs = replace(batch.inputs, features=ours_heard)
+    two = replace(pair, batch=replace(batch, inputs=inputs, theirs=batch.theirs | {"input_features": theirs_heard}))
+    sampling = Sampling(num_beams=3, max_new_tokens=10)
+    assert (ours(two, sampling, NEVER)[0][0] == theirs(two, sampling, NEVER)[0][0]) is same
+
+
 @pytest.mark.parametrize("length_penalty", [1.0, 3.0])
 def test_with_many_stop_ids(pair: Pair, length_penalty: float) -> None:
     """Most of the likeliest continuations end: there are still enough candidates for those that go on."""

@@ -73,7 +73,7 @@ def test_a_repeated_tied_head_must_agree(tiny_model: Make, tmp_path: Path):
 def test_missing_tensor_is_named(copy: Path):
     name = "language_model.model.layers.1.mlp.up_proj.weight"
     change(copy, lambda state: state.pop(name))
-    assert refusal(copy) == f"tensors in {copy} do not fit its config.json: missing {name}"
+    assert refusal(copy) == f"tensors in {copy} do not fit its config.json: missing {name}; fetch both from one place"
 
 
 def test_missing_embeddings_of_a_tied_model(tiny_model: Make, tmp_path: Path):
@@ -84,13 +84,13 @@ def test_missing_embeddings_of_a_tied_model(tiny_model: Make, tmp_path: Path):
 
 def test_unexpected_tensor_is_named(copy: Path):
     change(copy, lambda state: state.update({"audio_tower.extra.weight": torch.zeros(1)}))
-    assert refusal(copy).endswith("unexpected audio_tower.extra.weight")
+    assert refusal(copy).endswith(": unexpected audio_tower.extra.weight; fetch both from one place")
 
 
 def test_tensor_of_another_shape_is_named(copy: Path):
     name = "multi_modal_projector.linear.weight"
     change(copy, lambda state: state.update({name: torch.zeros(16, 32)}))
-    assert refusal(copy).endswith(f"{name} has shape (16, 32), expected (32, 16)")
+    assert refusal(copy).endswith(f"{name} has shape (16, 32), expected (32, 16); fetch both from one place")
 
 
 def test_many_misfits_are_counted(copy: Path):
