@@ -109,6 +109,16 @@ def test_token_logprobs(checkpoint: Checkpoint, requests: list[Request], num_bea
             assert num_beams > 1 or (best, highest) == (token.text, pytest.approx(token.logprob, abs=1e-5))
 
 
+def test_special_tokens_among_the_alternatives_have_their_names(checkpoint: Checkpoint, requests: list[Request]):
+    """`<|im_end|>` and its like are no text, but have a log-probability that one may ask for."""
+    tokenizer = checkpoint.tokenizer
+    assert tokenizer.name(tokenizer.special("<|im_end|>")) == "<|im_end|>"
+    assert tokenizer.name(tokenizer.encode("a")[0]) == "a"
+    sampling = Sampling(logprobs=20, max_new_tokens=12)
+    tops = [top for a in NativeEngine(checkpoint).generate(requests, sampling) for t in a.tokens for top in t.top]
+    assert any(text.startswith("<|") for text, _ in tops)
+
+
 def test_a_drawn_answer_depends_on_its_place_alone(checkpoint: Checkpoint, requests: list[Request]):
     sampling = replace(SAMPLING, temperature=1.5, seed=11)
     many = [*requests, *requests[::-1]]

@@ -1,7 +1,5 @@
 """The floors of the shipped, quantised mini on held-out human speech, fetched from Debian and scored by the recipe."""
 
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,18 +9,6 @@ import auricle
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "mini"
 pytestmark = [pytest.mark.slow, pytest.mark.mini]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    """The two English test sets, made by the recipe's own readers."""
-    if not shutil.which("apt-get"):
-        pytest.skip("the recordings come from Debian packages and this machine has no apt-get")
-    root = tmp_path_factory.mktemp("speech")
-    subprocess.run(["apt-get", "update", "-qq"], check=True)
-    command = [sys.executable, RECIPE / "human.py", "--data", root / "data", "--packages", root / "packages"]
-    subprocess.run([*command, "--only", "asterisk", "--only", "librivox"], check=True)
-    return root / "data"
 
 
 @pytest.fixture(scope="module")

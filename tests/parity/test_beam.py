@@ -1,7 +1,7 @@
 """Beam search: ids and scores of transformers, penalties, several stop ids and left padding included."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -79,9 +79,7 @@ def stops(pair: Pair) -> frozenset[int]:
     return frozenset(token_id for token_id, _ in num_rows.most_common()[-3:])
 
 
-@pytest.mark.parametrize(
-    ("num_beams", "length_penalty"), [(2, 0.0), (2, 1.0), (4, 0.0), (4, 0.5), (4, 2.0), (4, -1.0), (5, 0.5), (5, 1.0)]
-)
+@pytest.mark.parametrize(("num_beams", "length_penalty"), [(2, 0.0), (2, 2.0), (4, 0.5), (4, -1.0), (5, 1.0)])
 def test_with_stop_ids(pair: Pair, stops: frozenset[int], num_beams: int, length_penalty: float) -> None:
     sampling = Sampling(num_beams=num_beams, length_penalty=length_penalty, max_new_tokens=14)
     lengths = {len(ids) for ids in assert_equal(pair, sampling, stops)}
@@ -106,12 +104,10 @@ def test_two_recordings_in_a_prompt(pair: Pair, same: bool) -> None:
     assert (ours(two, sampling, NEVER)[0][0] == theirs(two, sampling, NEVER)[0][0]) is same
 
 
-@pytest.mark.parametrize("length_penalty", [1.0, 3.0])
-def test_with_many_stop_ids(pair: Pair, length_penalty: float) -> None:
+def test_with_many_stop_ids(pair: Pair) -> None:
     """Most of the likeliest continuations end: there are still enough candidates for those that go on."""
-    sampling = Sampling(num_beams=4, length_penalty=length_penalty, max_new_tokens=10)
-    found = assert_equal(pair, sampling, frozenset(range(0, 90, 2)))
-    assert length_penalty == 1 or len({len(ids) for ids in found}) > 2
+    sampling = Sampling(num_beams=4, length_penalty=3.0, max_new_tokens=10)
+    assert len({len(ids) for ids in assert_equal(pair, sampling, frozenset(range(0, 90, 2)))}) > 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,22 @@
+"""The held-out English recordings, fetched once for every slow test that hears them."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "mini"
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The two English test sets from Debian's packages, made by the recipe's own readers."""
+    if not shutil.which("apt-get"):
+        pytest.skip("the recordings come from Debian packages and this machine has no apt-get")
+    root = tmp_path_factory.mktemp("speech")
+    subprocess.run(["apt-get", "update", "-qq"], check=True)
+    command = [sys.executable, RECIPE / "human.py", "--data", root / "data", "--packages", root / "packages"]
+    subprocess.run([*command, "--only", "asterisk", "--only", "librivox"], check=True)
+    return root / "data"
