@@ -83,9 +83,15 @@ class Sampling:
                 f"beam search does not sample: got num_beams {self.num_beams} and temperature {self.temperature}; "
                 "set the temperature to 0",
             ),
-            (not math.isfinite(self.length_penalty), f"length_penalty must be finite: got {self.length_penalty}"),
+            (
+                not math.isfinite(self.length_penalty),
+                f"length_penalty must be finite: got {self.length_penalty}; 1 is usual",
+            ),
             ("" in self.stop, "stop holds an empty text, which would end every answer at once; leave it out"),
-            (self.min_new_tokens < 0, f"min_new_tokens must not be negative: got {self.min_new_tokens}"),
+            (
+                self.min_new_tokens < 0,
+                f"min_new_tokens must not be negative: got {self.min_new_tokens}; 0 asks for none",
+            ),
             (self.max_new_tokens < 1, f"max_new_tokens must be at least 1: got {self.max_new_tokens}"),
             (
                 self.min_new_tokens > self.max_new_tokens,

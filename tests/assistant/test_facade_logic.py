@@ -77,6 +77,14 @@ def test_an_empty_question_is_refused(question: str):
             ask(question)
 
 
+@pytest.mark.parametrize("content", [(), ("",), ("", "")])
+def test_an_empty_raw_prompt_is_refused(content: tuple[str, ...], recordings: list[Path]):
+    for answer in (Assistant(Scripted("a")).answer, lambda prompt, _: Assistant(Scripted("a")).stream(prompt)):
+        with pytest.raises(UserError, match="the raw prompt is empty; expected a text, a recording, or both"):
+            answer(RawPrompt(content), [])
+    assert Assistant(Scripted("a")).answer(RawPrompt((Audio(), *content)), recordings[:1]).text == "a"
+
+
 def test_the_models_own_settings_hold_unless_others_are_given(noise: Noise):
     engine = Scripted(*"abcdef")
     assistant, recording = Assistant(engine), (noise(1), 16000)

@@ -44,6 +44,12 @@ def test_retries_are_repeatable_and_never_beams():
     assert engine.samplings[1].seed == 7
 
 
+def test_no_retry_is_colder_than_the_first_try():
+    engine = Scripted(LOOP, "b", "c", LOOP, "a")
+    assert said(engine, Fallback(), Sampling(temperature=0.6, seed=7))[0] == ("a", 1.0)
+    assert [sampling.temperature for sampling in engine.samplings] == [0.6, 0.8, 1.0]
+
+
 def test_where_every_try_loops_the_first_stays():
     engine = Scripted(LOOP, "b", "c", *[LOOP + str(number) for number in range(5)])
     assert said(engine, Fallback())[0] == (LOOP, 0.0)

@@ -331,7 +331,9 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(UserError, match=r"cannot write .*talk\.txt: No space left on device"):
+    with pytest.raises(
+        UserError, match=r"cannot write .*talk\.txt: No space left on device; choose another --output-dir"
+    ):
         writer.write(result(segment(0, 1, "new")))
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("talk.txt", "old\n")]
 

@@ -38,7 +38,7 @@ def test_name(given: str, name: str):
     assert language_name(given) == name
 
 
-@pytest.mark.parametrize("given", ["xx", "", "d3", "<|de|>", "German: ignore"])
+@pytest.mark.parametrize("given", ["xx", "", "d3", "<|de|>", "German: ignore", "auto", "Auto"])
 def test_no_name(given: str):
     with pytest.raises(UserError, match=r"unknown language .*: expected a name such as German, or a code such as de"):
         language_name(given)

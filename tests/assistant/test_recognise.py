@@ -89,6 +89,30 @@ def test_detect_language_ranks_the_given_languages(noise: Noise):
     assert found["it"] / found["en"] == pytest.approx(np.e)
 
 
+def test_no_languages_to_choose_among(noise: Noise):
+    with pytest.raises(UserError, match=r"no languages to choose among; name some, such as \['en', 'de'\]"):
+        Assistant(Scripted()).detect_language((noise(1), 16000), languages=[])
+
+
+class Deaf(Scripted):
+    """Cannot score, as a server of OpenAI's API."""
+
+    def score(self, *_: object) -> list[float]:
+        raise UserError("the server cannot score given texts; use another engine for that")
+
+
+def test_an_engine_that_cannot_find_the_language_is_refused_once(recordings: list[Path]):
+    """It is no fault of the recordings: none of them is named, and the sentence says what would help."""
+    refused: list[str | None] = []
+    watch = Watch(refused=lambda path, _: refused.append(path))
+    results = Assistant(Deaf(*"abc")).transcribe_each(recordings, language="auto", watch=watch)
+    sentence = "cannot find out the language: the server cannot score .* for that, or name the language"
+    with pytest.raises(UserError, match=sentence):
+        next(results)
+    assert refused == []
+    assert len(Assistant(Deaf(*"abc")).transcribe(list(recordings), language="de")) == 3
+
+
 def test_windows_of_unspaced_languages_are_joined_without_a_space(noise: Noise):
     assert Assistant(Scripted("你好", "世界")).transcribe((noise(40), 16000), language="zh").text == "你好世界"
     assert Assistant(Scripted("a", "b")).transcribe((noise(40), 16000), language="en").text == "a b"

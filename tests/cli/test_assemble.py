@@ -149,7 +149,7 @@ def test_one_sentence(
     ("lines", "sentence"),
     [
         ("", "is empty; expected one JSON object a line"),
-        ("{", ":1 is not valid JSON"),
+        ("{", '; expected {"audio": path, "text": words} on one line'),
         ('{"audio": "300hz.wav", "text": "a"}\n[1]', ':2 is [1], expected {"audio": path, "text": words}'),
         ('{"audio": "300hz.wav"}', ':1 is {"audio": "300hz.wav"}, expected'),
         ('{"audio": "300hz.wav", "text": " "}', "expected"),

@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,15 @@ def test_without_options(command: list[str], run_cli: Run, recordings: list[Path
     assert recorder.settings["sampling"] == Sampling(repetition_penalty=penalty)
 
 
+def test_greedy_is_without_beams_unless_they_are_asked_for(
+    run_cli: Run, recordings: list[Path], recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recorder, "defaults", Sampling(num_beams=4, length_penalty=2.0))
+    for flags, num_beams in (([], 4), (["--greedy"], 1), (["--greedy", "--num-beams", 3], 3)):
+        assert run_cli("ask", "Q?", recordings[0], *flags)[0] == 0
+        assert recorder.settings["sampling"].num_beams == num_beams
+
+
 def test_window_options_reach_the_assistant(run_cli: Run, recordings: list[Path], recorder: Recorder):
     run_cli("transcribe", recordings[0])
     assert recorder.settings["language"] == "en"
@@ -222,6 +232,32 @@ def test_all_formats(run: Run, recordings: list[Path], tmp_path: Path):
     names = {path.name for path in (tmp_path / "new").iterdir()}
     assert names == {f"{path.stem}.{form}" for path in recordings for form in ("txt", "srt", "vtt", "tsv", "json")}
     assert {Path(line).name for line in out.splitlines()} == names
+
+
+def test_several_formats_are_files_here(
+    run: Run, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Without --output-dir too, where one format alone is printed."""
+    monkeypatch.chdir(tmp_path)
+    stem = recordings[0].stem
+    for formats, names in (("srt,vtt", {f"{stem}.srt", f"{stem}.vtt"}), ("all", {f"{stem}.tsv", f"{stem}.json"})):
+        code, out, err = run("transcribe", recordings[0], "-f", formats, "--max-line-width", 20)
+        assert (code, err) == (0, "")
+        assert names <= set(out.splitlines()) == {path.name for path in tmp_path.iterdir()}
+
+
+def test_letters_that_the_output_cannot_hold(run_cli: Run, recordings: list[Path], recorder: Recorder):
+    """As where PYTHONIOENCODING or an old Windows console knows few: an escape, which JSON reads back."""
+
+    def heard(files: list[str], **_: object) -> Iterator[Result]:
+        return iter([Result("caf\udce9.wav", "你好", 1.0, 1, "stop")])
+
+    recorder.transcribe_each = heard
+    sys.stdout.reconfigure(encoding="ascii")
+    code, out, err = run_cli("transcribe", recordings[0], "--json")
+    assert (code, err) == (0, "")
+    assert out.isascii()
+    assert (json.loads(out)["path"], json.loads(out)["text"]) == ("caf\udce9.wav", "你好")
 
 
 def test_standard_input(run: Run, recordings: list[Path], monkeypatch: pytest.MonkeyPatch):

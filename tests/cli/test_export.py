@@ -31,7 +31,10 @@ def test_dtype_and_revision_reach_the_export(run_cli: Run, checkpoint_dir: Path,
         (["MODEL", "MODEL"], "is not empty; name a new directory"),
         (["MODEL", "OUT", "--dtype", "int8"], "unknown dtype 'int8': expected auto, float32, bfloat16 or float16"),
         (["EMPTY", "OUT"], "no config.json in"),
-        (["MODEL", "/proc/nothing/out"], "cannot write /proc/nothing/out"),
+        (
+            ["MODEL", "/proc/nothing/out"],
+            "cannot write /proc/nothing/out: No such file or directory; name another directory",
+        ),
     ],
 )
 def test_one_sentence(arguments: list[str], sentence: str, run_cli: Run, checkpoint_dir: Path, tmp_path: Path):

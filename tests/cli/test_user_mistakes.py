@@ -44,10 +44,20 @@ MISTAKES = [
     (["transcribe", "FILE", "--language", "klingonese"], "unknown language 'klingonese'"),
     (["translate", "FILE", "--to", "<|de|>"], "unknown language '<|de|>': expected a name such as German"),
     (["transcribe", "FILE", "--format", "doc"], "unknown format 'doc'"),
-    (["transcribe", "FILE", "--json", "--format", "srt"], "give one of them"),
-    (["transcribe", "FILE", "--window", "31"], "31"),
+    (["transcribe", "-", "FILE", "-"], "standard input can be heard once: got - 2 times; name it once"),
+    (["ask", "Q?", "-", "-", "--together"], "standard input can be heard once: got - 2 times; name it once"),
+    (["translate", "FILE", "--to", "auto"], "unknown language 'auto': expected a name such as German"),
+    (["transcribe", "FILE", "--no-fallback", "--logprob-threshold", "-1"], "so no threshold has an effect; leave one"),
+    (["translate", "FILE", "--to", "de", "--no-fallback", "--compression-ratio-threshold", "2"], "--no-fallback tries"),
+    (["transcribe", "FILE", "--max-line-width", "20"], "lay out subtitles, of which there are none; add --format srt"),
+    (["transcribe", "FILE", "--max-line-count", "1", "-f", "tsv"], "lay out subtitles, of which there are none"),
+    (["transcribe", "FILE", "--max-line-width", "1", "-f", "srt"], "max_line_width must be at least 2: got 1"),
+    (["ask", "", "--raw"], "the raw prompt is empty; expected a text, a recording, or both"),
+    (["ask", "", "--raw", "--json"], "the raw prompt is empty; expected a text, a recording, or both"),
+    (["transcribe", "FILE", "--json", "--format", "srt"], "--json prints lines of JSON, --format and --output-dir"),
+    (["transcribe", "FILE", "--window", "31"], "a window lasts 1 to 30 s: got 31.0; the encoder hears no more at once"),
     (["transcribe", "FILE", "--engine", "gguf"], "unknown engine 'gguf'"),
-    (["ask", "Q?", "--raw", "--system", "Be brief."], "leave one of them out"),
+    (["ask", "Q?", "--raw", "--system", "Be brief."], "--raw has no turns, so --system has no place in it; leave"),
     (["ask", "Q?", "--top-k", "5"], "--top-k 5 has no effect without sampling"),
     (["ask", "Q?", "--min-p", "0.1"], "--min-p 0.1 has no effect without sampling"),
     (["ask", "Q?", "--length-penalty", "2"], "--length-penalty has no effect without beam search"),
@@ -114,6 +124,21 @@ def test_a_missing_file_is_noticed_before_a_model_is_loaded(
     monkeypatch.setattr("auricle.assistant.load", lambda *_, **__: pytest.fail("a model was loaded"))
     for command in (["transcribe"], ["ask", "Q?"]):
         assert run_cli(*command, recordings[0], "missing.wav")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--format", "doc"], "unknown format 'doc': expected one of txt, srt, vtt, tsv, json, all"),
+        (["--format", "srt,doc"], "unknown format 'doc': expected one of txt, srt, vtt, tsv, json, all"),
+        (["--output-dir", __file__], "is not a directory; expected one for the transcripts"),
+    ],
+)
+def test_no_place_or_form_is_noticed_before_a_model_is_loaded(
+    options: list[str], sentence: str, refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("auricle.assistant.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    assert sentence in refusal("transcribe", "FILE", *options)
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])

@@ -1,6 +1,7 @@
 """One door to every engine: what it opens, what it refuses, and what it exports for others."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from auricle.engines.plain import plain_directory
 from auricle.engines.transformers import TransformersEngine
 from auricle.errors import UserError
 from auricle.model import Qwen2Audio
+from auricle.weights import read_checkpoint, write_packed
 
 BRIEF = Sampling(max_new_tokens=6)
 REQUEST = Request(RawPrompt(("recognize the speech:",)))
@@ -67,6 +69,27 @@ def test_an_export_is_made_once_and_anew_after_a_change(tied: Path, cache: Path)
 def test_an_export_needs_no_export(tied: Path, cache: Path):
     plain = plain_directory(tied, dtype=torch.float32)
     assert plain_directory(plain, dtype=torch.float32) == plain
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_others_cannot_read_is_exported(tied: Path, checkpoint_dir: Path, tmp_path: Path):
+    """A tied head, packed tensors, or no processor files."""
+    plain, packed = tmp_path / "plain", tmp_path / "packed"
+    shutil.copytree(checkpoint_dir, plain)
+    model = read_checkpoint(plain, dtype=torch.float32, device=torch.device("cpu")).model
+    schemes = {"language_model.model.layers.0.mlp.up_proj.weight": "int8"}
+    write_packed(model.state_dict(), schemes, packed, max_shard_bytes=10**8)  # type: ignore[arg-type]
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(plain / name, packed)
+    for directory in (plain, tied, packed):
+        assert plain_directory(directory, dtype=torch.float32) != directory
+        for name in ("preprocessor_config.json", "tokenizer_config.json"):
+            (directory / name).write_text("{}")
+    assert [plain_directory(path, dtype=torch.float32) == path for path in (plain, tied, packed)] == [
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,13 @@ CPU = torch.device("cpu")
 GREEDY = Sampling(max_new_tokens=12)
 SETTINGS = {
     "penalty": replace(GREEDY, repetition_penalty=1.3),
-    "reward": replace(GREEDY, repetition_penalty=0.2),
+    "reward": replace(GREEDY, repetition_penalty=0.02),  # a padding token that counted as said would win
     "minimum": replace(GREEDY, min_new_tokens=9),
     "beams": replace(GREEDY, num_beams=3),
-    "long beams": replace(GREEDY, num_beams=3, length_penalty=3.0),
-    "beams with a penalty": replace(GREEDY, num_beams=2, repetition_penalty=1.4),
+    "short beams": replace(GREEDY, num_beams=3, length_penalty=-3.0),
+    "beams with a penalty": replace(GREEDY, num_beams=3, repetition_penalty=1.4),
 }
+WITHOUT = {"short beams": SETTINGS["beams"], "beams with a penalty": SETTINGS["beams"]}  # the others: greedy
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +105,8 @@ def test_every_setting_means_the_same(
     sampling = SETTINGS[name]
     requests = heard_once(requests, sampling)
     answers = all_same(theirs, ours, requests, sampling)
-    plain = replace(GREEDY, num_beams=min(sampling.num_beams, 2))
-    assert [a.text for a in answers] != [a.text for a in ours.generate(requests, plain if name != "beams" else GREEDY)]
+    plain = WITHOUT.get(name, GREEDY)
+    assert [answer.text for answer in answers] != [answer.text for answer in ours.generate(requests, plain)]
 
 
 def test_stop_texts(theirs: TransformersEngine, ours: NativeEngine, requests: list[Request]):
@@ -115,6 +116,8 @@ def test_stop_texts(theirs: TransformersEngine, ours: NativeEngine, requests: li
     answers = all_same(theirs, ours, requests, replace(GREEDY, stop=stop))
     assert sum(len(answer.text) < len(text) for answer, text in zip(answers, free, strict=True)) >= len(stop)
     all_same(theirs, ours, requests, replace(GREEDY, stop=stop, min_new_tokens=12))
+    for num_beams in (2, 3, 4):
+        all_same(theirs, ours, requests[:-1], replace(GREEDY, stop=stop, num_beams=num_beams, length_penalty=0.3))
 
 
 @pytest.mark.parametrize("num", [0, 3])

@@ -62,7 +62,7 @@ def test_a_vocabulary_that_spells_a_special_token_is_refused(tokenizer_json: str
 
 def test_from_file(tmp_path: Path, tokenizer_json: str, tokenizer: Tokenizer):
     path = tmp_path / "tokenizer.json"
-    with pytest.raises(UserError, match=r"no tokenizer\.json in .*; expected a checkpoint directory"):
+    with pytest.raises(UserError, match=r"no tokenizer\.json in .*; expected a .* with its tokenizer"):
         Tokenizer.from_file(path)
     path.write_text(tokenizer_json, encoding="utf-8")
     assert Tokenizer.from_file(path).encode("What is said?") == tokenizer.encode("What is said?")

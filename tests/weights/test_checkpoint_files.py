@@ -124,10 +124,10 @@ def test_spellings_are_a_bijection(tiny_model: Make):
 
 def test_damaged_file(copy: Path):
     path = copy / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1000])
-    assert f"{path} is damaged" in refusal(copy)
-    path.write_bytes(b"no tensors here")
-    assert f"{path} is damaged" in refusal(copy)
+    for damage in (path.read_bytes()[:-1000], b"no tensors here"):
+        path.write_bytes(damage)
+        assert f"{path} is damaged: " in (sentence := refusal(copy))
+        assert sentence.endswith("; fetch it again")
 
 
 def test_no_weights(copy: Path):
@@ -160,14 +160,15 @@ def test_shards_are_joined_and_a_missing_one_is_named(copy: Path, tiny_model: Ma
     for name, tensor in tiny_model().state_dict().items():
         assert tensor.equal(read(copy).state_dict()[name]), name
     (copy / "b.safetensors").unlink()
-    assert "b.safetensors is missing in" in refusal(copy)
+    assert f"b.safetensors is missing in {copy} but model.safetensors.index.json names it" in refusal(copy)
 
 
 @pytest.mark.parametrize("index", ["", "{", "{}", "[]"])
 def test_damaged_index(copy: Path, index: str):
     shard(copy)
     (copy / "model.safetensors.index.json").write_text(index)
-    assert "model.safetensors.index.json is damaged" in refusal(copy)
+    assert "model.safetensors.index.json is damaged: " in (sentence := refusal(copy))
+    assert sentence.endswith("; fetch it again")
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks Linux which memory is a file's")
@@ -205,8 +206,18 @@ def test_stop_and_pad_ids(copy: Path):
     path.unlink()
     assert ids() == ({end}, end)
     path.write_text("{")
-    with pytest.raises(UserError, match=r"generation_config\.json is not valid JSON"):
+    with pytest.raises(
+        UserError, match=r"generation_config\.json is not valid JSON: .+; correct it, or fetch it again"
+    ):
         ids()
+
+
+def test_a_config_that_cannot_be_read(tmp_path: Path):
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(
+        UserError, match=r"cannot read .*config\.json: Is a directory; expected a file that may be read"
+    ):
+        read_config(tmp_path)
 
 
 def test_directory_without_config(tmp_path: Path):

@@ -58,7 +58,7 @@ def test_the_sparse_published_file_is_the_published_7b():
 @pytest.mark.parametrize(
     ("section", "change", "sentence"),
     [
-        (None, {"model_type": "qwen2"}, "is of model_type 'qwen2', expected 'qwen2_audio'"),
+        (None, {"model_type": "qwen2"}, "is of model_type 'qwen2', expected 'qwen2_audio'; give a Qwen2-Audio"),
         ("text_config", {"layer_types": ["full_attention"]}, "'sliding_attention' for each of 2 layers"),
         ("text_config", {"layer_types": ["full_attention", "linear_attention"]}, "expected 'full_attention' or"),
         ("text_config", {"layer_types": ["sliding_attention"] * 2}, "use_sliding_window is False"),
@@ -67,7 +67,11 @@ def test_the_sparse_published_file_is_the_published_7b():
             {"use_sliding_window": True, "sliding_window": 0, "max_window_layers": 0},
             "use_sliding_window is True and sliding_window 0, expected True and at least 1",
         ),
-        ("text_config", {"hidden_act": "gelu"}, "text_config.hidden_act is 'gelu', expected 'silu'"),
+        (
+            "text_config",
+            {"hidden_act": "gelu"},
+            "text_config.hidden_act is 'gelu', expected 'silu' as in the released model",
+        ),
         ("audio_config", {"scale_embedding": True}, "audio_config.scale_embedding is True, expected False"),
         ("audio_config", {"activation_function": "relu"}, "audio_config.activation_function is 'relu'"),
         ("text_config", {"rope_scaling": {"type": "yarn"}}, "scales its rotary positions"),

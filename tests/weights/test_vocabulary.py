@@ -101,5 +101,5 @@ def test_no_or_a_damaged_tokenizer(tmp_path: Path):
         extend_vocabulary(path, num_rows=64, needs_pad=False)
     for contents in ("{", "[]", '{"added_tokens": []}'):
         path.write_text(contents)
-        with pytest.raises(UserError, match=r"tokenizer\.json is damaged"):
+        with pytest.raises(UserError, match=r"tokenizer\.json is damaged: .+; fetch it again"):
             extend_vocabulary(path, num_rows=64, needs_pad=False)

@@ -5,7 +5,7 @@ from auricle.assistant.chat import Chat
 from auricle.assistant.describe import ModelInfo, describe
 from auricle.assistant.facade import Assistant, load, question_about
 from auricle.assistant.fallback import NO_FALLBACK, Fallback
-from auricle.assistant.formats import Layout, Writer, render_format
+from auricle.assistant.formats import Layout, Writer, check_format, render_format
 from auricle.assistant.recognise import Watch
 from auricle.assistant.result import Result, Segment
 
@@ -22,6 +22,7 @@ __all__ = [
     "Watch",
     "Writer",
     "assemble",
+    "check_format",
     "describe",
     "load",
     "question_about",

@@ -155,8 +155,10 @@ class Assistant:
         """The probability of each language in the first 30 s, likeliest first; they sum to 1.
 
         Raises:
-            UserError: the recording cannot be heard, or the engine cannot score texts.
+            UserError: no languages, the recording cannot be heard, or the engine cannot score texts.
         """
+        if not languages:
+            raise UserError("no languages to choose among; name some, such as ['en', 'de']")
         window = next(stream_windows(recording, longest_s=units.WINDOW_S))
         return language_probabilities(self.engine, window.waveform, tuple(map(language_code, languages)))
 
@@ -310,6 +312,8 @@ def _check_window(window_s: float) -> None:
 
 
 def _request(prompt: Prompt, recordings: Sequence[Source]) -> Request:
+    if isinstance(prompt, RawPrompt) and not any(prompt.content):
+        raise UserError("the raw prompt is empty; expected a text, a recording, or both")
     audios = tuple(hear(recording) for recording in recordings)
     return Request(prompt if isinstance(prompt, RawPrompt) else tuple(prompt), audios)
 

@@ -67,13 +67,13 @@ def loops(answer: Answer) -> bool:
 def answer_with_fallback(
     engine: Engine, requests: Sequence[Request], sampling: Sampling, fallback: Fallback
 ) -> list[Attempt]:
-    """Answer each request; those not accepted are tried again, hotter each time, until one try is.
+    """Answer each request; those not accepted are tried again at each temperature above theirs, until one try is.
 
     Where none is, the likeliest try without a loop stays; where all loop, the first. Retries draw from a seed of
     their own, so that the same recording gives the same text.
     """
     tries = [[Attempt(answer, sampling.temperature)] for answer in engine.generate(requests, sampling)]
-    for temperature in fallback.temperatures:
+    for temperature in (higher for higher in fallback.temperatures if higher > sampling.temperature):
         failed = [number for number, attempts in enumerate(tries) if not fallback.accepts(attempts[-1].answer)]
         if not failed:
             break

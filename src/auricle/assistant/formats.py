@@ -49,6 +49,16 @@ def render_format(result: Result, format_name: str, layout: Layout = LAYOUT) -> 
     raise _unknown(format_name, FORMATS)
 
 
+def check_format(format_name: str) -> None:
+    """Refuse, before any result is there, what `render_format` would refuse.
+
+    Raises:
+        UserError: another format than txt, srt, vtt, tsv or json.
+    """
+    if format_name not in FORMATS:
+        raise _unknown(format_name, (*FORMATS, "all"))
+
+
 class Writer:
     """Writes results into one directory, `<stem of the recording>.<format>` each.
 

@@ -63,6 +63,7 @@ def language_name(language: str) -> str:
         UserError: an unknown code, or nothing that could be a name.
     """
     name = _NAMES.get(_CODES.get(language.lower(), language))
-    if name is None and (_CODE.fullmatch(language) or not language.replace(" ", "").replace("-", "").isalpha()):
+    is_name = language.replace(" ", "").replace("-", "").isalpha() and language.lower() != "auto"
+    if name is None and (_CODE.fullmatch(language) or not is_name):
         raise UserError(f"unknown language {language!r}: expected a name such as German, or a code such as de")
     return name or language

@@ -125,16 +125,32 @@ def path_of(recording: Source) -> str | None:
 def _pieces(engine: Engine, recordings: Iterable[Source], task: Task, window_s: float) -> Iterator[_Piece]:
     for source in recordings:
         recording = _Recording(path_of(source), None if task.language == "auto" else task.language)
-        try:
-            for window in stream_windows(source, longest_s=window_s):
-                if recording.language is None:
-                    named = language_probabilities(engine, window.waveform, HEARD, task.instruction)
-                    recording.language, recording.probability = next(iter(named.items()))
-                recording.duration_s += window.waveform.duration_s
-                yield _Piece(recording, window)
+        for window in _windows(source, window_s):
+            if isinstance(window, UserError):
+                yield _Piece(recording, error=window)
+                break
+            if recording.language is None:
+                recording.language, recording.probability = _likeliest_language(engine, window, task)
+            recording.duration_s += window.waveform.duration_s
+            yield _Piece(recording, window)
+        else:
             yield _Piece(recording)
-        except UserError as error:
-            yield _Piece(recording, error=error)
+
+
+def _windows(source: Source, window_s: float) -> Iterator[Window | UserError]:
+    """A recording's windows; what is wrong with it comes last. What is wrong with the engine is not caught here."""
+    try:
+        yield from stream_windows(source, longest_s=window_s)
+    except UserError as error:
+        yield error
+
+
+def _likeliest_language(engine: Engine, window: Window, task: Task) -> tuple[str, float]:
+    try:
+        named = language_probabilities(engine, window.waveform, HEARD, task.instruction)
+    except UserError as error:
+        raise UserError(f"cannot find out the language: {error}, or name the language") from error
+    return next(iter(named.items()))
 
 
 def _pools(pieces: Iterator[_Piece], batch_size: int) -> Iterator[list[_Piece]]:

@@ -36,7 +36,9 @@ def _line(where: str, line: str, folder: Path) -> Spoken:
     try:
         contents: Any = json.loads(line)
     except ValueError as error:
-        raise UserError(f"{where} is not valid JSON: {error}") from error
+        raise UserError(
+            f'{where} is not valid JSON: {error}; expected {{"audio": path, "text": words}} on one line'
+        ) from error
     audio, text = (contents.get(key) if isinstance(contents, dict) else None for key in ("audio", "text"))
     if not isinstance(audio, str) or not isinstance(text, str) or not text.strip():
         raise UserError(f'{where} is {line[:80]}, expected {{"audio": path, "text": words}}')

@@ -30,7 +30,9 @@ def _checked_array(array: object) -> np.ndarray:
     try:
         array = np.asarray(array)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; tensors on a device or with a gradient
-        raise UserError(f"cannot take the array as one: {str(error).splitlines()[0]}") from None
+        raise UserError(
+            f"cannot take the array as one: {str(error).splitlines()[0]}; give numbers as NumPy holds them"
+        ) from None
     fits = array.ndim == 1 or (array.ndim == 2 and 1 <= array.shape[1] <= _MOST_CHANNELS)
     if not fits or array.dtype.kind not in "iuf":
         raise UserError(

@@ -54,7 +54,10 @@ def draw(report: "Report", path: Path) -> None:
     axes.axvline(1, color="black", linewidth=1)
     axes.margins(x=0.15)
     axes.set_xlabel(f"times better than transformers {report.machine.transformers}, {report.machine.cpu}")
+    import matplotlib
+
     try:
-        figure.savefig(path)
+        with matplotlib.rc_context({"svg.fonttype": "none"}):  # text stays text
+            figure.savefig(path)
     except ValueError as error:
         raise UserError(f"cannot draw {path}: {error}; name a .svg or .png file") from error

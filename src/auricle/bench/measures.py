@@ -40,7 +40,7 @@ class Bench:
 
     def alternate(self, ours: Callable[[], float], theirs: Callable[[], float]) -> Timings:
         """So many rounds of both, after one to warm up."""
-        return alternate(ours, theirs, rounds=self.rounds)
+        return Timings.of(alternate(ours, theirs, rounds=self.rounds))
 
 
 def measure_mel(bench: Bench) -> list[Measurement]:
@@ -113,7 +113,8 @@ def measure_clips(
         return seconds(lambda: transcribe(side, bench.clips, plan, bench.num_tokens))
 
     (our_plan, our_ids, our_search), (their_plan, their_ids, their_search) = best["ours"], best["theirs"]
-    timings = bench.alternate(all_by(bench.ours, our_plan), all_by(bench.theirs, their_plan))
+    ours, theirs = all_by(bench.ours, our_plan), all_by(bench.theirs, their_plan)
+    timings = Timings.of(alternate(ours, theirs, rounds=bench.rounds, warm_up=0))  # the search has warmed up
     details = {
         "ours_plan": f"{our_plan.batch_size} {our_plan.order}",
         "theirs_plan": f"{their_plan.batch_size} {their_plan.order}",

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from auricle.bench.sides import Plan, SideName
-from auricle.bench.timing import Measurement, alternate
+from auricle.bench.timing import Measurement, Timings, alternate
 
 _MEMORY_ROUNDS = 2  # a peak hardly varies, and each round does all the work
 
@@ -25,22 +25,16 @@ class Child:
     peak_bytes: int
 
 
-def measure_import(directory: Path, rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Importing what the side needs, torch included, in a fresh interpreter; files warm in the system's cache."""
-    say("import")
-    timings = alternate(
-        lambda: run_child("ours", directory).import_s, lambda: run_child("theirs", directory).import_s, rounds=rounds
-    )
-    return [Measurement("import", "importing the side and torch in a fresh process", "s", "less", timings)]
-
-
-def measure_load(directory: Path, rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """From the directory to a model, its tokenizer and feature extractor; what is mapped may be read later."""
-    say("load")
-    timings = alternate(
-        lambda: run_child("ours", directory).load_s, lambda: run_child("theirs", directory).load_s, rounds=rounds
-    )
-    return [Measurement("load", "from the directory to a model, in a fresh process", "s", "less", timings)]
+def measure_start(directory: Path, rounds: int, say: Callable[[str], None]) -> list[Measurement]:
+    """Importing and loading in fresh interpreters; files warm in the system's cache, mapped weights read later."""
+    say("import and load")
+    children = alternate(lambda: run_child("ours", directory), lambda: run_child("theirs", directory), rounds=rounds)
+    imports = Timings.of([(ours.import_s, theirs.import_s) for ours, theirs in children])
+    loads = Timings.of([(ours.load_s, theirs.load_s) for ours, theirs in children])
+    return [
+        Measurement("import", "importing the side and torch in a fresh process", "s", "less", imports),
+        Measurement("load", "from the directory to a model, in a fresh process", "s", "less", loads),
+    ]
 
 
 def measure_memory(
@@ -62,10 +56,10 @@ def measure_memory(
             work = (str(file), str(plan.batch_size), plan.order, str(num_tokens))
             return lambda: float(run_child(side, directory, *work).peak_bytes)
 
-        timings = alternate(peak("ours"), peak("theirs"), rounds=min(rounds, _MEMORY_ROUNDS), warm_up=0)
+        pairs = alternate(peak("ours"), peak("theirs"), rounds=min(rounds, _MEMORY_ROUNDS), warm_up=0)
     what = f"peak of resident memory: load, then {len(clips)} recordings to text at each side's best batch and order"
     details = {f"{side}_plan": f"{plan.batch_size} {plan.order}" for side, plan in plans.items()}
-    return [Measurement("memory", what, "bytes", "less", timings, details)]
+    return [Measurement("memory", what, "bytes", "less", Timings.of(pairs), details)]
 
 
 def run_child(side: SideName, directory: Path, *work: str) -> Child:

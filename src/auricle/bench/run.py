@@ -18,7 +18,7 @@ from auricle.bench.measures import (
     measure_first_token,
     measure_mel,
 )
-from auricle.bench.processes import measure_import, measure_load, measure_memory
+from auricle.bench.processes import measure_memory, measure_start
 from auricle.bench.report import Report
 from auricle.bench.settings import Settings
 from auricle.bench.sides import import_side
@@ -47,10 +47,8 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
 def _measure(
     settings: Settings, directory: Path, clips: list[np.ndarray], say: Callable[[str], None]
 ) -> Iterator[Measurement]:
-    if settings.wants("import"):
-        yield from measure_import(directory, settings.rounds, say)
-    if settings.wants("load"):
-        yield from measure_load(directory, settings.rounds, say)
+    if settings.wants("start"):
+        yield from measure_start(directory, settings.rounds, say)
     say("loading both sides")
     bench = Bench(
         ours=import_side("ours")(str(directory)),

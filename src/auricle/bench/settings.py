@@ -5,7 +5,7 @@ from pathlib import Path
 
 from auricle.errors import UserError
 
-NAMES = ("mel", "encoder", "first-token", "decode", "clips", "memory", "import", "load")
+NAMES = ("mel", "encoder", "first-token", "decode", "clips", "memory", "start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,8 @@ class Settings:
     """model: `mini`, a directory or a hub id. clips: files and directories; none is synthetic recordings.
 
     num_clips: so many recordings at most. num_tokens: written for each of them, whatever ends an answer.
-    batch_sizes: tried for each side. only: names out of NAMES; none is all.
+    batch_sizes: tried for each side. only: names out of NAMES, of which start is
+    import and load; none is all.
     """
 
     model: str = "mini"

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median, quantiles
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 Clock = Callable[[], float]
 Better = Literal["less", "more"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,11 @@ class Timings:
 
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[float, float]]) -> "Timings":
+        """Of the rounds' pairs, at least one."""
+        return cls(tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class Measurement:
         return [theirs / ours if self.better == "less" else ours / theirs for ours, theirs in pairs]
 
 
-def alternate(ours: Callable[[], float], theirs: Callable[[], float], *, rounds: int, warm_up: int = 1) -> Timings:
+def alternate(ours: Callable[[], T], theirs: Callable[[], T], *, rounds: int, warm_up: int = 1) -> list[tuple[T, T]]:
     """Ours, theirs, ours, theirs ...: whatever slows the machine for a while slows both.
 
     Args:
@@ -62,8 +68,7 @@ def alternate(ours: Callable[[], float], theirs: Callable[[], float], *, rounds:
         rounds: how many pairs count.
         warm_up: how many pairs come before them and do not.
     """
-    pairs = [(ours(), theirs()) for _ in range(warm_up + rounds)][warm_up:]
-    return Timings(tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
+    return [(ours(), theirs()) for _ in range(warm_up + rounds)][warm_up:]
 
 
 def seconds(work: Callable[[], object], *, clock: Clock = time.perf_counter) -> Callable[[], float]:

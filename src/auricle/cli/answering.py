@@ -4,9 +4,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,8 +37,8 @@ class WindowFlags:
     window_s: Annotated[float, typer.Option("--window", help="Longest window, 1 to 30 s; one segment each.")] = 30.0
     no_fallback: Annotated[bool, typer.Option("--no-fallback", help="Never try a looping window again.")] = False
     compression_ratio_threshold: Annotated[
-        float, typer.Option(help="A text that zlib shrinks more than this is a loop, and is tried again.")
-    ] = 2.4
+        float | None, typer.Option(help="A text that zlib shrinks more than this (2.4) is a loop, and is tried again.")
+    ] = None
     logprob_threshold: Annotated[
         float | None, typer.Option(help="Try again below this average log-probability per token, for example -1.")
     ] = None
@@ -46,9 +47,14 @@ class WindowFlags:
         """When a window is tried again."""
         from auricle.assistant import NO_FALLBACK, Fallback
 
+        ratio, logprob = self.compression_ratio_threshold, self.logprob_threshold
         if self.no_fallback:
+            if (ratio, logprob) != (None, None):
+                raise UserError(
+                    "--no-fallback tries nothing again, so no threshold has an effect; leave one of them out"
+                )
             return NO_FALLBACK
-        return Fallback(max_compression=self.compression_ratio_threshold, min_logprob=self.logprob_threshold)
+        return Fallback(min_logprob=logprob) if ratio is None else Fallback(max_compression=ratio, min_logprob=logprob)
 
 
 @dataclass(frozen=True)
@@ -60,32 +66,38 @@ class OutputFlags:
         Path | None, typer.Option("--output-dir", "-o", help="Write files there; without it, print.")
     ] = None
     as_json: Json = False
-    max_line_width: Annotated[int, typer.Option(help="Columns in a line of a subtitle.")] = 42
-    max_line_count: Annotated[int, typer.Option(help="Lines in a subtitle.")] = 2
+    max_line_width: Annotated[int | None, typer.Option(help="Columns in a line of a subtitle: 42.")] = None
+    max_line_count: Annotated[int | None, typer.Option(help="Lines in a subtitle: 2.")] = None
 
     def __post_init__(self) -> None:
         if self.as_json and (self.output_dir or self.format != "txt"):
             raise UserError(
                 "--json prints lines of JSON, --format and --output-dir write transcripts; give one of them"
             )
+        if self._layout() and self.format in ("txt", "tsv", "json"):
+            raise UserError(
+                "--max-line-width and --max-line-count lay out subtitles, of which there are none; add --format srt or "
+                "vtt, or leave them out"
+            )
 
-    def deliver(self, results: Iterator["Result"], num_files: int) -> None:
-        """Print or write each result as soon as it is there."""
-        from auricle.assistant import Layout, Writer, render_format
+    def _layout(self) -> dict[str, int]:
+        sizes = {"max_line_width": self.max_line_width, "max_line_count": self.max_line_count}
+        return {name: size for name, size in sizes.items() if size is not None}
 
-        layout = Layout(self.max_line_width, self.max_line_count)
-        folder = Path() if self.format == "all" and self.output_dir is None else self.output_dir
-        writer = Writer(folder, self.format, layout) if folder is not None else None
-        for result in results:
-            if writer:
-                for path in writer.write(result):
-                    print(path, flush=True)
-            elif self.as_json:
-                print(json.dumps(asdict(result), ensure_ascii=False), flush=True)
-            elif self.format == "txt":
-                _print_text(result, named=num_files > 1)
-            else:
-                print(render_format(result, self.format, layout), end="", flush=True)
+    def printer(self, num_files: int) -> Callable[["Result"], None]:
+        """What prints or writes one result; a form or a place that cannot be is refused at once."""
+        from auricle.assistant import Layout, Writer, check_format, render_format
+
+        if self.as_json:
+            return _print_json
+        if self.output_dir is None and self.format == "txt":
+            return partial(_print_text, named=num_files > 1)
+        layout = Layout(**self._layout())
+        if self.output_dir is None and self.format != "all" and "," not in self.format:
+            check_format(self.format)
+            return lambda result: print(render_format(result, self.format, layout), end="", flush=True)
+        writer = Writer(self.output_dir or Path(), self.format, layout)  # several formats are several files
+        return lambda result: print(*writer.write(result), sep="\n", flush=True)
 
 
 @flag_groups
@@ -99,6 +111,7 @@ def transcribe(
 ) -> None:
     """Write down what is said in recordings of any length."""
     sources, sampling, fallback = _sources(files), decoding.over(Sampling()), windows.fallback()
+    show = output.printer(len(files))
     assistant = model.load()
     with _watching() as watch:
         results = assistant.transcribe_each(
@@ -110,7 +123,8 @@ def transcribe(
             window_s=windows.window_s,
             watch=watch,
         )
-        output.deliver(results, len(files))
+        for result in results:
+            show(result)
 
 
 @flag_groups
@@ -125,6 +139,7 @@ def translate(
 ) -> None:
     """Translate what is said in recordings of any length."""
     sources, sampling, fallback = _sources(files), decoding.over(Sampling()), windows.fallback()
+    show = output.printer(len(files))
     assistant = model.load()
     with _watching() as watch:
         results = assistant.translate_each(
@@ -137,7 +152,8 @@ def translate(
             window_s=windows.window_s,
             watch=watch,
         )
-        output.deliver(results, len(files))
+        for result in results:
+            show(result)
 
 
 @flag_groups
@@ -176,13 +192,15 @@ def ask(
         requests = zip(prompts, groups, strict=True)
         for result in assistant.answer_each(requests, sampling=sampling, watch=watch):
             if as_json:
-                print(json.dumps(asdict(result), ensure_ascii=False), flush=True)
+                _print_json(result)
             else:
                 _print_text(result, named=True)
 
 
 def _sources(files: list[str]) -> list["Source"]:
     """Complain about missing files before a model is loaded; whatever else is wrong, `audio` says."""
+    if files.count("-") > 1:
+        raise UserError(f"standard input can be heard once: got - {files.count('-')} times; name it once")
     for file in files:
         if file == "-" or _ADDRESS.match(file):
             continue
@@ -195,6 +213,10 @@ def _sources(files: list[str]) -> list["Source"]:
     return list(files)
 
 
+def _print_json(result: "Result") -> None:
+    print(json.dumps(asdict(result), ensure_ascii=False), flush=True)
+
+
 def _print_text(result: "Result", *, named: bool) -> None:
     print(f"{result.path}: {result.text}" if named else result.text, flush=True)
 
@@ -203,21 +225,31 @@ def _print_text(result: "Result", *, named: bool) -> None:
 def _watching() -> Iterator["Watch"]:
     """Progress on a terminal's stderr; a recording that cannot be heard is named there, and the others go on."""
     from rich.console import Console
+    from rich.live import Live
+    from rich.spinner import Spinner
+    from rich.text import Text
 
     from auricle.assistant import Watch
 
-    console = Console(stderr=True)
+    spinner = Spinner("dots", Text("listening"))
+    progress = Live(
+        spinner,
+        console=Console(stderr=True),
+        refresh_per_second=12.5,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # else what is printed would follow the spinner to stderr
+    )
     refused: list[UserError] = []
 
     def note_refused(path: str | None, error: UserError) -> None:
         refused.append(error)
         print("auricle:", *str(error).splitlines(), file=sys.stderr, flush=True)
 
-    with console.status("listening") as status:
+    with progress:
 
         def note_segment(path: str | None, segment: "Segment") -> None:
             minutes, seconds = divmod(int(segment.end_s), 60)
-            status.update(f"{path or 'the recording'}: {minutes}:{seconds:02} heard")
+            spinner.update(text=Text(f"{path or 'the recording'}: {minutes}:{seconds:02} heard"))
 
         yield Watch(segment=note_segment, refused=note_refused)
     if refused:

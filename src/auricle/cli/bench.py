@@ -21,7 +21,7 @@ def bench(
     chart: Annotated[Path | None, typer.Option(help="Also draw the ratios: a .svg or .png file.")] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="mel, encoder, first-token, decode, clips, memory, import or load; may be repeated."),
+        typer.Option(help="mel, encoder, first-token, decode, clips, memory or start; may be repeated."),
     ] = None,
 ) -> None:
     """Measure speed and memory beside Hugging Face transformers, on the same weights and recordings."""

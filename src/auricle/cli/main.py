@@ -1,5 +1,6 @@
 """The `auricle` command: its subcommands, and how a user's mistake becomes one sentence and exit code 2."""
 
+import io
 import sys
 import warnings
 from typing import TextIO
@@ -50,6 +51,8 @@ def _one_line(
 def main() -> None:
     """Run the command; exit codes: 0 done, 2 the user's input is wrong, 1 anything else."""
     warnings.showwarning = _one_line
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal or a file name may know fewer letters than the model
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="auricle")
     except UserError as error:

@@ -70,7 +70,7 @@ class DecodingFlags:
         if self.greedy:
             self._refuse_beside_greedy()
             given["temperature"] = 0.0
-            defaults = dataclasses.replace(defaults, temperature=0.0, top_k=0, top_p=1.0, min_p=0.0)
+            defaults = dataclasses.replace(defaults, temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, num_beams=1)
         if "stop" in given:
             given["stop"] = tuple(given["stop"])
         sampling = dataclasses.replace(defaults, **given)

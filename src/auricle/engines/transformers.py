@@ -19,7 +19,10 @@ from auricle.text import Tokenizer
 
 
 class TransformersEngine:
-    """A plain checkpoint directory through `Qwen2AudioForConditionalGeneration.generate`."""
+    """A plain checkpoint directory through `Qwen2AudioForConditionalGeneration.generate`.
+
+    transformers keeps every step's logits of a batch, float32, until its last answer is done.
+    """
 
     def __init__(
         self,

@@ -8,17 +8,41 @@ import platform
 
 import torch
 from torch import nn
+from torch.nn import functional
+
+_BLOCK_ROWS = 512  # at once: more of them are no faster
+_STEP_ROWS = 64
 
 
 class OneDnnLinear(nn.Linear):
-    """An nn.Linear, equal but for rounding; it computes as nn.Linear where a gradient may be asked for."""
+    """An nn.Linear, equal but for rounding; it computes as nn.Linear where a gradient may be asked for.
+
+    oneDNN keeps a program for every shape it has seen, 1024 of them, half a megabyte each and more. So rows are
+    multiplied in blocks of a few sizes, the last one filled up with zeros.
+    """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., in] -> [..., out]."""
         plain = x.dtype == self.weight.dtype == torch.float32 and x.device.type == self.weight.device.type == "cpu"
-        if torch.is_grad_enabled() or not plain:
+        if torch.is_grad_enabled() or not plain or not x.numel():
             return super().forward(x)
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        blocks = [self._block(rows) for rows in x.reshape(-1, self.in_features).split(_BLOCK_ROWS)]
+        return (blocks[0] if len(blocks) == 1 else torch.cat(blocks)).view(*x.shape[:-1], self.out_features)
+
+    def _block(self, rows: torch.Tensor) -> torch.Tensor:
+        """[R, in] -> [R, out]."""
+        missing = block_rows(len(rows)) - len(rows)
+        if missing:
+            rows = functional.pad(rows, (0, 0, 0, missing))
+        product = torch.ops.mkldnn._linear_pointwise(rows, self.weight, self.bias, "none", [], "")
+        return product[: len(rows) - missing]
+
+
+def block_rows(num_rows: int) -> int:
+    """The size of the block that holds so many rows: a power of two up to 64, then a multiple of 64."""
+    if num_rows <= _STEP_ROWS:
+        return 1 << (num_rows - 1).bit_length()
+    return -(-num_rows // _STEP_ROWS) * _STEP_ROWS
 
 
 def use_onednn(model: nn.Module) -> None:

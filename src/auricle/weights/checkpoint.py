@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from auricle.conversation import Sampling
-from auricle.model import Qwen2Audio, Qwen2AudioConfig
+from auricle.model import Qwen2Audio, Qwen2AudioConfig, outline
 from auricle.text import Tokenizer
 from auricle.weights.config_json import config_from_json, config_to_json
 from auricle.weights.generation_json import read_generation
@@ -56,8 +56,7 @@ def read_config(directory: Path) -> Qwen2AudioConfig:
 def read_model(directory: Path, *, dtype: torch.dtype, device: torch.device) -> Qwen2Audio:
     """The model of a checkpoint directory; its tensors stay memory-mapped where dtype and device allow it."""
     config = read_config(directory)
-    with torch.device("meta"):
-        model = Qwen2Audio(config)
+    model = outline(config)
     stored = read_stored(directory, tied_head=config.text.tied_head)
     stored.check(model.state_dict())
     state = {name: stored.read(name, dtype) for name in stored.names() - stored.aliases.keys()}

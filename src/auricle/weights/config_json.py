@@ -41,7 +41,8 @@ def config_from_json(contents: dict[str, Any]) -> Qwen2AudioConfig:
         UserError: another model's configuration, or one that uses what the released model does not.
     """
     if contents.get("model_type") != "qwen2_audio":
-        raise UserError(f"config.json is of model_type {contents.get('model_type')!r}, expected 'qwen2_audio'")
+        kind = contents.get("model_type")
+        raise UserError(f"config.json is of model_type {kind!r}, expected 'qwen2_audio'; give a Qwen2-Audio checkpoint")
     return Qwen2AudioConfig(
         audio=encoder_config(_AUDIO_DEFAULTS | contents.get("audio_config", {}), "audio_config"),
         text=decoder_config(QWEN2_DEFAULTS | contents.get("text_config", {}), "text_config"),
