@@ -13,16 +13,17 @@ _BLOCK_TOKENS = 64  # the step by which a full cache grows
 
 @dataclass(slots=True)
 class KVCache:
-    """One buffer for every layer, written in place as tokens are read.
+    """One buffer a layer, written in place as tokens are read.
 
-    keys, values: [layers, batch, kv_heads, capacity, head_width].
+    keys, values: one [batch, kv_heads, capacity, head_width] a layer; each is replaced on its own, so that growing or
+    shrinking never holds the whole cache twice.
     valid: bool [batch, capacity], false on padding.
     windows: how many places each layer sees back; None is all.
     num_tokens: how many places hold tokens, the same in every row.
     """
 
-    keys: torch.Tensor
-    values: torch.Tensor
+    keys: list[torch.Tensor]
+    values: list[torch.Tensor]
     valid: torch.Tensor
     windows: tuple[int | None, ...]
     num_tokens: int = 0
@@ -30,9 +31,10 @@ class KVCache:
     @classmethod
     def empty(cls, config: DecoderConfig, *, batch: int, capacity: int, like: torch.Tensor) -> "KVCache":
         """A cache with room for `capacity` tokens a row at first, with the dtype and device of `like`."""
-        shape = (config.num_layers, batch, config.num_kv_heads, capacity, config.head_width)
+        shape = (batch, config.num_kv_heads, capacity, config.head_width)
+        keys, values = ([like.new_empty(shape) for _ in range(config.num_layers)] for _ in range(2))
         valid = torch.ones(batch, capacity, dtype=torch.bool, device=like.device)
-        return cls(like.new_empty(shape), like.new_empty(shape), valid, config.windows)
+        return cls(keys, values, valid, config.windows)
 
     def attention(self, valid_BT: torch.Tensor) -> list[Attend]:
         """Make room for the tokens [B, T] and return each layer's attention, which stores them and sees the past."""
@@ -45,22 +47,27 @@ class KVCache:
 
     def keep(self, rows: torch.Tensor) -> None:
         """Keep only some rows of the batch, int64 [kept], in that order (a row may be named more than once)."""
-        self.keys, self.values, self.valid = self.keys[:, rows], self.values[:, rows], self.valid[rows]
+        self.valid = self.valid[rows]
+        for buffers in (self.keys, self.values):
+            for layer, buffer in enumerate(buffers):
+                buffers[layer] = buffer[rows]
 
     def reorder(self, rows: torch.Tensor, *, start: int) -> None:
         """As `keep`, int64 [batch], for rows that each take one with the same first `start` tokens and no padding
         after them: only what follows is moved."""
-        for buffer in (self.keys, self.values):
-            buffer[:, :, :, start : self.num_tokens] = buffer[:, rows, :, start : self.num_tokens]
+        for buffer in (*self.keys, *self.values):
+            buffer[:, :, start : self.num_tokens] = buffer[rows, :, start : self.num_tokens]
 
     def _reserve(self, num_tokens: int) -> None:
         """Room for so many tokens a row; the buffers grow by whole blocks and keep what they hold."""
-        missing = num_tokens - self.keys.shape[3]
-        if missing > 0:
-            more = -(-missing // _BLOCK_TOKENS) * _BLOCK_TOKENS
-            self.keys = functional.pad(self.keys, (0, 0, 0, more))
-            self.values = functional.pad(self.values, (0, 0, 0, more))
-            self.valid = functional.pad(self.valid, (0, more), value=True)
+        missing = num_tokens - self.valid.shape[1]
+        if missing <= 0:
+            return
+        more = -(-missing // _BLOCK_TOKENS) * _BLOCK_TOKENS
+        self.valid = functional.pad(self.valid, (0, more), value=True)
+        for buffers in (self.keys, self.values):
+            for layer, buffer in enumerate(buffers):
+                buffers[layer] = functional.pad(buffer, (0, 0, 0, more))
 
     def _layer_attention(self, index: int, start: int, end: int, dense: Attend) -> Attend:
         def attend(q_BNTH: torch.Tensor, k_BKTH: torch.Tensor, v_BKTH: torch.Tensor) -> torch.Tensor:
