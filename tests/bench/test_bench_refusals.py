@@ -29,6 +29,12 @@ def refusal(run_cli: Run, checkpoint_dir: Path) -> Callable[..., str]:
         (["--rounds", "0"], "rounds must be at least 1: got 0"),
         (["--batch-sizes", "4,0"], "batch_sizes must name at least one size, each 1 or more: got (4, 0)"),
         (["--batch-sizes", "4;8"], "batch sizes '4;8': expected whole numbers such as 4,8,16"),
+        (
+            ["--json", "nowhere/out.json"],
+            "cannot write nowhere/out.json: expected a file's name in a folder that exists",
+        ),
+        (["--chart", "EMPTY"], ": expected a file's name in a folder that exists; make the folder first"),
+        (["--chart", "chart.doc"], "cannot draw chart.doc: expected a name that ends in .svg or .png; name it so"),
         (["--clips", "EMPTY"], "; name audio files or directories of them"),
         (["--clips", "LONG"], "long.wav lasts 31.0 s, expected at most 30; leave it out"),
     ],

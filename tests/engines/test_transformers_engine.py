@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 GREEDY = Sampling(max_new_tokens=12)
 SETTINGS = {
     "penalty": replace(GREEDY, repetition_penalty=1.3),
-    "reward": replace(GREEDY, repetition_penalty=0.02),  # a padding token that counted as said would win
+    "reward": replace(GREEDY, repetition_penalty=0.2),
     "minimum": replace(GREEDY, min_new_tokens=9),
     "beams": replace(GREEDY, num_beams=3),
     "short beams": replace(GREEDY, num_beams=3, length_penalty=-3.0),
@@ -116,8 +116,31 @@ def test_stop_texts(theirs: TransformersEngine, ours: NativeEngine, requests: li
     answers = all_same(theirs, ours, requests, replace(GREEDY, stop=stop))
     assert sum(len(answer.text) < len(text) for answer, text in zip(answers, free, strict=True)) >= len(stop)
     all_same(theirs, ours, requests, replace(GREEDY, stop=stop, min_new_tokens=12))
+
+
+def test_stop_texts_of_beams(theirs: TransformersEngine, ours: NativeEngine, requests: list[Request]):
+    """A beam that has said one competes at that length, as one that has said a stop token does."""
+    once, changed = requests[:-1], 0
     for num_beams in (2, 3, 4):
-        all_same(theirs, ours, requests[:-1], replace(GREEDY, stop=stop, num_beams=num_beams, length_penalty=0.3))
+        beams = replace(GREEDY, num_beams=num_beams, length_penalty=-3.0)
+        free = [answer.text for answer in ours.generate(once, beams)]
+        answers = all_same(theirs, ours, once, replace(beams, stop=tuple("aeiou%'")))
+        changed += sum(not text.startswith(answer.text) for text, answer in zip(free, answers, strict=True))
+    assert changed  # it is no mere cut of the answer without stop texts
+
+
+def test_padding_is_nothing_that_a_penalty_could_hear(
+    theirs: TransformersEngine, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+):
+    """transformers penalises whatever stands in input_ids, masked or not."""
+    seen: list[dict[str, torch.Tensor]] = []
+    generate = theirs._model.generate
+    monkeypatch.setattr(theirs._model, "generate", lambda **inputs: (seen.append(inputs), generate(**inputs))[1])
+    list(theirs.generate(requests, GREEDY))
+    [inputs] = seen
+    assert not inputs["attention_mask"].all()
+    for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"].bool(), strict=True):
+        assert set(ids[~mask].tolist()) <= set(ids[mask].tolist())
 
 
 @pytest.mark.parametrize("num", [0, 3])

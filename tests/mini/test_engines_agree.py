@@ -279,12 +279,13 @@ def test_a_vllm_server_says_what_we_say(
     server = open_engine("mini", engine=url, batch_size=4)
     asked = [Request((Message("user", (Audio(), "What is said?")),), (recording,)) for recording in recordings[:5]]
     asked += conversations[:3]
-    for sampling in (BRIEF, SETTINGS["penalty"], SETTINGS["minimum"], SETTINGS["stop texts"]):
-        expected = list(ours.generate(asked, sampling))
-        assert_same(expected, list(server.generate(asked, sampling)))
-        pieces = list(server.stream(asked[0], sampling))
+    assert_same(list(ours.generate(asked, BRIEF)), list(server.generate(asked, BRIEF)))
+    for name in ("penalty", "minimum", "stop texts"):
+        expected = list(ours.generate(asked[:3], SETTINGS[name]))
+        assert_same(expected, list(server.generate(asked[:3], SETTINGS[name])))
+        pieces = list(server.stream(asked[0], SETTINGS[name]))
         assert "".join(pieces) == expected[0].text
-        assert len(pieces) > 1 or sampling.stop
+        assert len(pieces) > 1 or name == "stop texts"
     with pytest.raises(UserError, match="takes conversations only"):
         next(server.generate(prompts[:1], BRIEF))
     with pytest.raises(UserError, match="may cut a recording at 30 s"):

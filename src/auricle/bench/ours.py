@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,10 +11,11 @@ from auricle import units
 from auricle.audio import Mel, Waveform, log_mel
 from auricle.bench.sides import PROMPT
 from auricle.conversation import Audio, RawPrompt, Sampling
-from auricle.engines import NativeEngine, open_engine
+from auricle.extend import use_onednn
 from auricle.generate import generate, stream
 from auricle.model import ModelInput
 from auricle.prepare import Prepared, collate, render_raw
+from auricle.weights import read_checkpoint
 
 _RAW = RawPrompt((Audio(), PROMPT))
 
@@ -22,10 +24,9 @@ class Ours:
     """A plain checkpoint directory in float32 on the CPU."""
 
     def __init__(self, directory: str) -> None:
-        engine = open_engine(directory, dtype="float32", device="cpu")
-        assert isinstance(engine, NativeEngine)
-        self._checkpoint = engine.checkpoint
-        self._num_mel_bins = engine.checkpoint.model.config.audio.num_mel_bins
+        self._checkpoint = read_checkpoint(Path(directory), dtype=torch.float32, device=torch.device("cpu"))
+        use_onednn(self._checkpoint.model)  # as every engine that answers on a CPU
+        self._num_mel_bins = self._checkpoint.model.config.audio.num_mel_bins
 
     def hear(self, samples: np.ndarray) -> Mel:
         """The mel of the real frames."""

@@ -28,9 +28,11 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("rounds", "num_clips", "num_tokens"):
             if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1: got {getattr(self, name)}")
+                raise UserError(f"{name} must be at least 1: got {getattr(self, name)}; raise it")
         if not self.batch_sizes or min(self.batch_sizes) < 1:
-            raise UserError(f"batch_sizes must name at least one size, each 1 or more: got {self.batch_sizes}")
+            raise UserError(
+                f"batch_sizes must name at least one size, each 1 or more: got {self.batch_sizes}; give such as 8,16"
+            )
         for name in self.only:
             if name not in NAMES:
                 raise UserError(f"unknown measurement {name!r}: expected some of {', '.join(NAMES)}")
@@ -38,6 +40,18 @@ class Settings:
     def wants(self, name: str) -> bool:
         """Is this measurement asked for?"""
         return not self.only or name in self.only
+
+
+def check_place(path: Path, *endings: str) -> None:
+    """Refuse, before anything is measured, a file that could not be written at the end.
+
+    Raises:
+        UserError: its folder does not exist, it is a folder itself, or it has none of the endings asked for.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"cannot write {path}: expected a file's name in a folder that exists; make the folder first")
+    if endings and path.suffix not in endings:
+        raise UserError(f"cannot draw {path}: expected a name that ends in {' or '.join(endings)}; name it so")
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:

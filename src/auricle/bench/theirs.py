@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from auricle import units
 from auricle.bench.sides import PROMPT
 from auricle.errors import UserError
 
@@ -36,8 +37,7 @@ class Theirs:
 
     def encode(self, heard: dict[str, torch.Tensor]) -> torch.Tensor:
         """Audio tokens [tokens, width]: the model's own forward, left as soon as its projector has spoken."""
-        states = (int(heard["attention_mask"].sum()) - 1) // 2 + 1
-        num_tokens = (states - 2) // 2 + 1
+        num_tokens = units.tokens_from_frames(int(heard["attention_mask"].sum()))
         ids = torch.full((1, num_tokens), self._processor.audio_token_id)
         hook = self._model.model.multi_modal_projector.register_forward_hook(_leave)
         try:

@@ -29,7 +29,7 @@ def bench(
 
     from auricle.bench.chart import draw, require_matplotlib
     from auricle.bench.run import run
-    from auricle.bench.settings import Settings, parse_sizes
+    from auricle.bench.settings import Settings, check_place, parse_sizes
 
     settings = Settings(
         model=model,
@@ -40,7 +40,10 @@ def bench(
         batch_sizes=parse_sizes(batch_sizes),
         only=tuple(only or ()),
     )
+    if json_file is not None:
+        check_place(json_file)
     if chart is not None:
+        check_place(chart, ".svg", ".png")
         require_matplotlib()
     with Console(stderr=True).status("starting") as status:
         report = run(settings, status.update)
