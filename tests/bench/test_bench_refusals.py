@@ -26,8 +26,11 @@ def refusal(run_cli: Run, checkpoint_dir: Path) -> Callable[..., str]:
     ("arguments", "sentence"),
     [
         (["--only", "speed"], "unknown measurement 'speed': expected some of mel, encoder, "),
-        (["--rounds", "0"], "rounds must be at least 1: got 0"),
-        (["--batch-sizes", "4,0"], "batch_sizes must name at least one size, each 1 or more: got (4, 0)"),
+        (["--rounds", "0"], "rounds must be at least 1: got 0; raise it"),
+        (
+            ["--batch-sizes", "4,0"],
+            "batch_sizes must name at least one size, each 1 or more: got (4, 0); give such as 8,16",
+        ),
         (["--batch-sizes", "4;8"], "batch sizes '4;8': expected whole numbers such as 4,8,16"),
         (
             ["--json", "nowhere/out.json"],
