@@ -123,14 +123,6 @@ def test_a_missing_library_is_named(
     assert "pip install 'auricle[bench]'" in said
 
 
-def test_an_ending_that_no_picture_has_is_refused(checkpoint_dir: Path, tmp_path: Path, run_cli: Run) -> None:
-    code, _, said = run_cli(
-        *("bench", "--model", checkpoint_dir, "--rounds", 1, "--only", "mel", "--chart", tmp_path / "out.xyz")
-    )
-    assert code == 2
-    assert "name a .svg or .png file" in said
-
-
 def test_a_process_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)ours .* failed: .*no tokenizer\.json"):
         processes.run_child("ours", tmp_path)
