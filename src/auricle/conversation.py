@@ -46,6 +46,7 @@ class Sampling:
     probability reaches `top_p`, then those at least `min_p` times as likely as the likeliest, and one is drawn.
 
     num_beams: above 1, beam search; beams are ranked by the sum of log-probabilities / length ** `length_penalty`.
+    The repetition penalty then changes log-probabilities instead of logits, as in transformers.
     stop: texts that end the answer; it is returned without them.
     logprobs: None, or report each token's log-probability and those of so many likeliest alternatives.
     seed: makes a draw repeatable within one engine.
