@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,11 @@ from auricle.engines import Request
 Run = Callable[..., tuple[int, str, str]]
 Noise = Callable[..., np.ndarray]
 ANSWERS = ("one", "two", "three", "four")
+
+
+def hears_ctrl_c() -> None:
+    """In a new process: a shell that starts the tests in its background has made them deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Engine(Scripted):
@@ -316,6 +322,7 @@ def test_on_a_real_terminal(checkpoint_dir: Path, recordings: list[Path], tmp_pa
         env=os.environ | {"XDG_STATE_HOME": str(tmp_path), "TERM": "dumb", "OMP_NUM_THREADS": "1"},
         timeout=60,
         encoding="utf-8",
+        preexec_fn=hears_ctrl_c,
         codec_errors="replace",
     )
     child.expect_exact("/help shows the commands")
@@ -365,6 +372,7 @@ def test_ctrl_c_at_a_real_prompt(checkpoint_dir: Path, tmp_path: Path):
         env=os.environ | {"XDG_STATE_HOME": str(tmp_path), "TERM": "dumb", "OMP_NUM_THREADS": "1"},
         timeout=60,
         encoding="utf-8",
+        preexec_fn=hears_ctrl_c,
     )
     child.expect_exact("\n> ")
     child.send("half a line")
