@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from auricle.model import Qwen2Audio
+from auricle.model import outline
 from auricle.weights import LICENCE_FILES, locate, read_config, read_dtypes, read_generation
 
 
@@ -46,8 +46,7 @@ def describe(model: str | Path, revision: str | None = None) -> ModelInfo:
     """
     directory = locate(model, revision)
     config = read_config(directory)
-    with torch.device("meta"):
-        built = Qwen2Audio(config)
+    built = outline(config)
     return ModelInfo(
         directory=str(directory),
         parameters=_count(built),

@@ -5,10 +5,11 @@ from itertools import islice
 
 from auricle import units
 from auricle.audio import Mel, Waveform, cut_windows, log_mel
-from auricle.conversation import Answer, RawPrompt, Sampling, TokenLogprob
+from auricle.conversation import Answer, RawPrompt, Sampling
 from auricle.engines.interface import Request
+from auricle.engines.writing import report_tokens
 from auricle.errors import UserError
-from auricle.generate import Generated, StopStream, Token, cut_at_stop, generate, score, stream
+from auricle.generate import Generated, StopStream, cut_at_stop, generate, score, stream
 from auricle.prepare import Prepared, collate, render, render_raw
 from auricle.weights import Checkpoint
 
@@ -112,12 +113,8 @@ class NativeEngine:
 
     def _to_answer(self, item: Prepared, row: Generated, sampling: Sampling) -> Answer:
         text = cut_at_stop(self.checkpoint.tokenizer.decode(row.ids), sampling.stop)
-        tokens = () if sampling.logprobs is None else tuple(map(self._to_logprob, row.tokens))
+        tokens = () if sampling.logprobs is None else report_tokens(row, self.checkpoint.tokenizer)
         return Answer(text, len(item.prompt.ids), len(row.tokens), row.finish_reason, row.logprob, tokens)
-
-    def _to_logprob(self, token: Token) -> TokenLogprob:
-        name = self.checkpoint.tokenizer.name
-        return TokenLogprob(name(token.id), token.logprob, tuple((name(id_), logprob) for id_, logprob in token.top))
 
     def _prepare(self, request: Request, num_new: int) -> Prepared:
         config, tokenizer = self.checkpoint.model.config, self.checkpoint.tokenizer

@@ -38,11 +38,14 @@ class Writer:
     def answer(self, num_prompt_tokens: int) -> Answer:
         """The whole of it, once it has ended."""
         row = self._row
-        tokens = () if self._sampling.logprobs is None else tuple(map(self._report, row.tokens))
+        tokens = () if self._sampling.logprobs is None else report_tokens(row, self._tokenizer)
         return Answer(self._text, num_prompt_tokens, len(row.tokens), row.finish_reason, row.logprob, tokens)
 
-    def _report(self, token: Token) -> TokenLogprob:
-        name = self._tokenizer.name
-        return TokenLogprob(
-            name(token.id), token.logprob, tuple((name(other), logprob) for other, logprob in token.top)
-        )
+
+def report_tokens(row: Generated, tokenizer: Tokenizer) -> tuple[TokenLogprob, ...]:
+    """What `Answer.tokens` holds of a row: each token and its alternatives by their texts."""
+    name = tokenizer.name
+    return tuple(
+        TokenLogprob(name(token.id), token.logprob, tuple((name(other), logprob) for other, logprob in token.top))
+        for token in row.tokens
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from auricle.model import Qwen2Audio
+from auricle.model import outline
 from auricle.text import Tokenizer
 from auricle.weights.checkpoint import read_config
 from auricle.weights.generation_json import read_generation
@@ -39,8 +39,7 @@ def export_checkpoint(source: Path, out: Path, *, dtype: torch.dtype | None = No
     Tokenizer.from_file(source / "tokenizer.json")
     read_generation(source)
     stored = read_stored(source, tied_head=config.text.tied_head)
-    with torch.device("meta"):
-        stored.check(Qwen2Audio(config).state_dict())
+    stored.check(outline(config).state_dict())
     dtypes = {name: dtype or stored.dtype(name) for name in stored.names()}
     untied = replace(config, text=replace(config.text, tied_head=False))
     with published_directory(out, untied, dtypes, lambda name: _read(stored, name, dtypes[name])) as directory:

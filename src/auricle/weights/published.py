@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from auricle.model import Qwen2Audio, Qwen2AudioConfig
+from auricle.model import Qwen2AudioConfig, outline
 from auricle.weights.config_json import config_to_json
 from auricle.weights.new_directory import new_directory
 from auricle.weights.processor_files import complete
@@ -20,8 +20,7 @@ MAX_SHARD_BYTES = 5_000_000_000  # as transformers writes them
 
 def parameter_shapes(config: Qwen2AudioConfig) -> dict[str, torch.Size]:
     """The parameters that a file of such a model holds, in the model's order; a tied head is not one."""
-    with torch.device("meta"):
-        state = Qwen2Audio(config).state_dict()
+    state = outline(config).state_dict()
     if config.text.tied_head:
         del state[HEAD]
     return {name: tensor.shape for name, tensor in state.items()}
