@@ -1,4 +1,4 @@
-"""What the model reads: one type for training, evaluation and serving."""
+"""What the model reads: padded batches for answering, packs without padding for training."""
 
 from dataclasses import dataclass, replace
 
@@ -29,3 +29,30 @@ class ModelInput:
     def positions(self) -> torch.Tensor:
         """int64 [batch, tokens]: each token's place in its own prompt; 0 on padding."""
         return (self.valid.long().cumsum(dim=1) - 1).clamp(min=0)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedInput:
+    """Sequences one after another, without padding; none sees another.
+
+    ids: int64 [tokens].
+    lengths: tokens of each sequence.
+    features: float32 [mel_bins, kept frames], one for every window of sound that is heard at least once.
+    num_frames: real mel frames of each window.
+    heard: which window each place for one hears, in the order of the sequences: two answers to one recording share it.
+    """
+
+    ids: torch.Tensor
+    lengths: tuple[int, ...]
+    features: tuple[torch.Tensor, ...]
+    num_frames: tuple[int, ...]
+    heard: tuple[int, ...]
+
+    def to(self, device: torch.device) -> "PackedInput":
+        """The same pack on another device."""
+        return replace(self, ids=self.ids.to(device), features=tuple(window.to(device) for window in self.features))
+
+    @property
+    def positions(self) -> torch.Tensor:
+        """int64 [tokens]: each token's place in its own sequence."""
+        return torch.cat([torch.arange(length, device=self.ids.device) for length in self.lengths])
