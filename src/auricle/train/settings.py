@@ -1,6 +1,6 @@
 """All that a training run is told: defaults < preset < yaml < `key=value` on the command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -90,7 +90,7 @@ class Recipe:
     device: str = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     checkpointing: Literal["none", "full", "selective"] = "none"
-    data: DataSettings = DataSettings()
+    data: DataSettings = field(default_factory=DataSettings)
     phases: tuple[PhaseSettings, ...] = ()
     optimizer: OptimizerSettings = OptimizerSettings()
     lora: LoraSettings | None = None
