@@ -78,11 +78,13 @@ def _pack_bits(codes_RC: torch.Tensor, bits: int) -> torch.Tensor:
 
     Worked example with 4 bits: codes 3, 10 become the byte 3 + 10 * 16 = 163.
     """
-    words = (codes_RC.long().unflatten(1, (-1, 8)) << (torch.arange(8) * bits)).sum(dim=-1)
-    return ((words[..., None] >> (torch.arange(bits) * 8)) & 255).to(torch.uint8).flatten(1)
+    words = (codes_RC.long().unflatten(1, (-1, 8)) << (torch.arange(8, device=codes_RC.device) * bits)).sum(dim=-1)
+    return ((words[..., None] >> (torch.arange(bits, device=words.device) * 8)) & 255).to(torch.uint8).flatten(1)
 
 
 def _unpack_bits(packed_RB: torch.Tensor, bits: int) -> torch.Tensor:
     """The inverse of `_pack_bits`."""
-    words = (packed_RB.long().unflatten(1, (-1, bits)) << (torch.arange(bits) * 8)).sum(dim=-1)
-    return ((words[..., None] >> (torch.arange(8) * bits)) & (2**bits - 1)).to(torch.uint8).flatten(1)
+    words = (packed_RB.long().unflatten(1, (-1, bits)) << (torch.arange(bits, device=packed_RB.device) * 8)).sum(dim=-1)
+    return (
+        ((words[..., None] >> (torch.arange(8, device=words.device) * bits)) & (2**bits - 1)).to(torch.uint8).flatten(1)
+    )

@@ -5,6 +5,7 @@ from auricle.weights.dtype import choose_stored_dtype
 from auricle.weights.export import LICENCE_FILES, export_checkpoint
 from auricle.weights.generation_json import read_generation
 from auricle.weights.locate import locate
+from auricle.weights.names import to_nested
 from auricle.weights.packed import write_packed
 from auricle.weights.tensors import read_dtypes
 
@@ -19,6 +20,7 @@ __all__ = [
     "read_dtypes",
     "read_generation",
     "read_model",
+    "to_nested",
     "write_model",
     "write_packed",
 ]
