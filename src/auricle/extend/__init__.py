@@ -6,6 +6,7 @@ from auricle.extend.lora import add_lora, is_adapter, merge_lora, without_lora, 
 from auricle.extend.onednn import use_onednn
 from auricle.extend.recompute import recompute
 from auricle.extend.ridge import RidgeFit, fit_projector
+from auricle.extend.rounded import train_rounded
 from auricle.extend.settings import LoraSettings
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "is_adapter",
     "merge_lora",
     "recompute",
+    "train_rounded",
     "use_onednn",
     "without_lora",
     "write_adapter",

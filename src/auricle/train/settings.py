@@ -81,6 +81,8 @@ class Recipe:
 
     model: what to start from: a directory, a hub id or `mini`. dtype: of the arithmetic; masters are float32.
     checkpointing: recompute activations in the backward: of no layer, of all, or of all but the costly products.
+    rounded_bits: the decoder's layers hear themselves rounded to so many bits, as they will ship; None, exact.
+    max_tokens: of one sequence; longer ones are refused, never cut.
     """
 
     model: str = "mini"
@@ -94,7 +96,8 @@ class Recipe:
     phases: tuple[PhaseSettings, ...] = ()
     optimizer: OptimizerSettings = OptimizerSettings()
     lora: LoraSettings | None = None
+    rounded_bits: int | None = None
     dpo: DpoSettings = DpoSettings()
     watch: WatchSettings = WatchSettings()
     save: SaveSettings = SaveSettings()
-    max_tokens: int = 8192  # of one sequence; longer ones are refused, never cut
+    max_tokens: int = 8192
