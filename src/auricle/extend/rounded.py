@@ -52,4 +52,4 @@ def train_rounded(layers: nn.Module, *, bits: int) -> None:
                     f"{GROUP_COLUMNS}; set it to null"
                 )
             module.__class__ = RoundedLinear
-            module.bits = bits
+            module.bits = bits  # type: ignore[assignment]
