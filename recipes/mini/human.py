@@ -204,11 +204,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="data root; manifests and audio go here")
     parser.add_argument("--packages", type=Path, required=True, help="where packages are unpacked")
     parser.add_argument("--only", choices=SOURCES, action="append", help="a source to make; repeatable; default all")
+    parser.add_argument("--language", choices=ASTERISK_LANGUAGES, action="append", help="of the prompts; default all")
     options = parser.parse_args()
     roots = {"data": options.data, "package_root": options.packages}
     wanted = options.only or SOURCES
     if "asterisk" in wanted:
-        for language in ASTERISK_LANGUAGES:
+        for language in options.language or ASTERISK_LANGUAGES:
             clips.write_manifest(asterisk(language, **roots), options.data / f"asterisk-{language}.jsonl")
         clips.write_manifest(asterisk_sounds(**roots), options.data / "sounds.jsonl")
     if "librivox" in wanted:

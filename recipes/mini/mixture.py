@@ -52,10 +52,6 @@ class Mixture:
             pool += clips
         return cls([train[i] for i in rng.permutation(len(train))], dev, pool)
 
-    def for_start(self, num_clips: int) -> list[Clip]:
-        """English clips for the projector's closed form."""
-        return [clip for clip in self.train if clip.language == "en"][:num_clips]
-
 
 def _read(root: Path, name: str) -> list[Clip]:
     path = root / f"{name}.jsonl"

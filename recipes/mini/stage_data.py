@@ -13,7 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from auricle.data.preferences import swapped_pairs
+from auricle.data.manifest import open_records
+from auricle.data.preferences import swaps, write_preferences
+from auricle.text import Tokenizer
+from auricle.weights import locate
 from clips import Clip, decode, write_flac
 from mixture import Mixture
 from split import normalise
@@ -130,9 +133,20 @@ def dialogues(root: Path, clips: list[Clip], english: dict[str, str], rng: np.ra
             yield dialogue(root, clip, _pick(TRANSCRIBE, rng), clip.text)
 
 
-def preferences(root: Path, clips: list[Clip], rng: np.random.Generator) -> list[Line]:
-    """The right words before another recording's of about the same length, each recording once either way."""
-    return swapped_pairs([labelled(root, clip) for clip in clips if clip.language == "en"], TRANSCRIBE, rng)
+def replayed(path: Path) -> Iterator[Line]:
+    """The text model's own answers, which it should keep."""
+    for row in path.read_text(encoding="utf-8").splitlines():
+        texts = json.loads(row)
+        turns = [("human", texts["question"]), ("gpt", texts["answer"])]
+        yield {"source": "replay", "conversations": [{"from": who, "value": text} for who, text in turns]}
+
+
+def preferences(manifests: Iterable[Path], out: Path, rng: np.random.Generator) -> None:
+    """The right words before another recording's of about the same length, each text as often right as wrong."""
+    tokenizer = Tokenizer.from_file(locate("mini") / "tokenizer.json")
+    records = [record for manifest in manifests for record in open_records(manifest)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_preferences(swaps(records, lambda text: len(tokenizer.encode(text)), rng, instructions=TRANSCRIBE), out)
 
 
 def _pick(choices: tuple[str, ...], rng: np.random.Generator) -> str:
@@ -140,7 +154,10 @@ def _pick(choices: tuple[str, ...], rng: np.random.Generator) -> str:
 
 
 def write(lines: Iterable[Line], path: Path) -> None:
-    """JSON lines, in one step."""
+    """JSON lines, in one step; no file for none."""
+    lines = list(lines)
+    if not lines:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
@@ -173,8 +190,12 @@ def main() -> None:
         write((labelled(root, clip) for clip in clips), out / "pretrain" / f"{name}.jsonl")
     write(dialogues(root, [*prompts, *speech, *others], meaning, rng), out / "sft" / "train.jsonl")
     write(dialogues(root, held, {}, rng), out / "sft" / "heldout.jsonl")
-    write(preferences(root, [*prompts, *speech], rng), out / "dpo" / "train.jsonl")
-    write(preferences(root, held, rng), out / "dpo" / "heldout.jsonl")
+    if (root / "replay.jsonl").exists():
+        write(replayed(root / "replay.jsonl"), out / "sft" / "replay.jsonl")
+    preferences(
+        [out / "pretrain" / "prompts.jsonl", out / "pretrain" / "speech.jsonl"], out / "dpo" / "train.jsonl", rng
+    )
+    preferences([out / "pretrain" / "heldout.jsonl"], out / "dpo" / "heldout.jsonl", rng)
 
 
 if __name__ == "__main__":

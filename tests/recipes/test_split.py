@@ -1,27 +1,12 @@
 """No held-out id, audio or normalised text is in the training manifest, in any voice."""
 
 import gzip
-import importlib.util
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "mini"
-
-
-def _load(name: str):
-    spec = importlib.util.spec_from_file_location(name, RECIPE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def split():
-    return _load("split")
 
 
 @pytest.fixture(scope="module")
