@@ -16,8 +16,8 @@ slow: $(VENV)/.installed-dev $(VLLM)/.installed
 	$(BIN)/pytest -m slow
 
 check: $(VENV)/.installed-dev
-	$(BIN)/ruff format --check src tests recipes examples
-	$(BIN)/ruff check src tests recipes examples
+	$(BIN)/ruff format --check src tests recipes examples bench
+	$(BIN)/ruff check src tests recipes examples bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
