@@ -14,7 +14,7 @@ from auricle.extend import fit_projector
 from auricle.weights import locate, read_checkpoint, write_model
 from ship import COPIED
 
-MOST = 500  # recordings: more explain no more
+MOST = 200  # recordings: more explain no more
 
 
 def main() -> None:

@@ -50,7 +50,8 @@ def test_readme_python_example_runs(monkeypatch):
 def test_readme_names_only_commands_that_exist():
     from auricle.cli.main import app
 
-    known = {command.callback.__name__ for command in app.registered_commands}
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
     shown = set(re.findall(r"^\s*auricle (\w+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE))
     assert shown
     assert shown <= known

@@ -7,7 +7,7 @@ from typing import TextIO
 
 import typer
 
-from auricle.cli import answering, assemble, bench, chat, data, export, info, train
+from auricle.cli import answering, assemble, bench, chat, data, export, info, preferences, train
 from auricle.errors import UserError
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app.command("info")(info.info)
 app.command("bench")(bench.bench)
 app.command("export")(export.export)
 app.command("assemble")(assemble.assemble)
+data.app.command("rollout")(preferences.rollout)
+data.app.command("confusions")(preferences.confusions)
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from auricle.audio import Waveform, load
 from auricle.conversation import Message, RawPrompt
+from auricle.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,13 @@ class Recording:
         """
         if self.offset is None:
             return load(self.path)
-        with self.path.open("rb") as shard:
-            shard.seek(self.offset)
-            return load(shard.read(self.num_bytes))
+        try:
+            with self.path.open("rb") as shard:
+                shard.seek(self.offset)
+                member = shard.read(self.num_bytes)
+        except OSError as error:
+            raise UserError(f"cannot read {self.path}: {error.strerror}; check the path") from None
+        return load(member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,8 @@ class Dialogue:
     """A whole conversation, the assistant's turns included.
 
     supervised: for each assistant turn whether it is learnt; None learns all.
-    kind: `analysis`, `voice chat` or `interleaved`, as `data.modes` tells them apart.
+    complexity: `simple` or `complex` where the data say; `data.balance` judges the rest by a rule.
+    Analysis, voice chat and interleaved turns are told apart by `data.modes`.
     """
 
     where: str
@@ -66,6 +72,7 @@ class Dialogue:
     recordings: tuple[Recording, ...]
     messages: tuple[Message, ...]
     supervised: tuple[bool, ...] | None = None
+    complexity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from auricle.conversation import Answer, RawPrompt, Sampling
 from auricle.engines.interface import Request
 from auricle.engines.writing import report_tokens
 from auricle.errors import UserError
-from auricle.generate import Generated, StopStream, cut_at_stop, generate, score, stream
+from auricle.generate import Generated, StopStream, branch, cut_at_stop, generate, score, stream
 from auricle.prepare import Prepared, collate, render, render_raw
 from auricle.weights import Checkpoint
 
@@ -61,6 +61,24 @@ class NativeEngine:
                 yield piece
         if piece := text.finish():
             yield piece
+
+    def branch(self, request: Request, sampling: Sampling, num: int) -> list[Answer]:
+        """So many answers to one request, which is heard and read once; the same as `generate` to `num` copies of it.
+
+        Raises:
+            UserError: the request cannot be answered.
+        """
+        checkpoint = self.checkpoint
+        item = self._prepare(request, sampling.max_new_tokens)
+        rows = branch(
+            checkpoint.model,
+            collate([item], pad_id=checkpoint.pad_id).to(self._device),
+            sampling,
+            num,
+            stop_ids=checkpoint.stop_ids,
+            tokenizer=checkpoint.tokenizer,
+        )
+        return [self._to_answer(item, row, sampling) for row in rows]
 
     def score(self, request: Request, continuations: Sequence[str]) -> list[float]:
         """The log-probability of each text as what the model says next; the end of the answer is not part of it."""

@@ -3,7 +3,7 @@
 Axes: B batch, V vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 
@@ -13,7 +13,7 @@ from auricle.generate.forward import advance, prefill
 from auricle.generate.sampler import Sampler
 from auricle.generate.stopping import Stopping
 from auricle.generate.tokens import Generated, Token, alternatives, chosen_logprobs
-from auricle.model import ModelInput, Qwen2Audio
+from auricle.model import KVCache, ModelInput, Qwen2Audio
 from auricle.text import Tokenizer
 
 
@@ -29,8 +29,14 @@ def generate(
     """Answer a whole batch: arguments as `stream`'s; `num_beams` above 1 is beam search."""
     if sampling.num_beams > 1:
         return beam_search(model, inputs, sampling, stop_ids=stop_ids, tokenizer=tokenizer)
-    rows = [Generated() for _ in range(len(inputs.ids))]
-    for step in stream(model, inputs, sampling, stop_ids=stop_ids, tokenizer=tokenizer, indices=indices):
+    steps = stream(model, inputs, sampling, stop_ids=stop_ids, tokenizer=tokenizer, indices=indices)
+    return collect(steps, len(inputs.ids), stop_ids)
+
+
+def collect(steps: Iterable[list[Token | None]], num_rows: int, stop_ids: frozenset[int]) -> list[Generated]:
+    """What every row said, once all have ended."""
+    rows = [Generated() for _ in range(num_rows)]
+    for step in steps:
         for row, token in zip(rows, step, strict=True):
             if token is not None:
                 row.add(token, stop_ids)
@@ -58,12 +64,28 @@ def stream(
     """
     if sampling.num_beams > 1:
         raise ValueError(f"{sampling.num_beams} beams have no token until the end: call generate")
+    with torch.inference_mode():  # never around a yield: it would leak into the caller
+        logits_BV, cache = prefill(model, inputs)
+    yield from go_on(model, inputs, logits_BV, cache, sampling, stop_ids=stop_ids, tokenizer=tokenizer, indices=indices)
+
+
+def go_on(
+    model: Qwen2Audio,
+    inputs: ModelInput,
+    logits_BV: torch.Tensor,
+    cache: KVCache,
+    sampling: Sampling,
+    *,
+    stop_ids: frozenset[int],
+    tokenizer: Tokenizer | None = None,
+    indices: Sequence[int] | None = None,
+) -> Iterator[list[Token | None]]:
+    """The answers to prompts that have been read, as `prefill` left them; the cache is used up."""
     batch, device = len(inputs.ids), inputs.ids.device
     stopping = [Stopping(stop_ids, sampling.stop, tokenizer) for _ in range(batch)]
     rows = list(range(batch))  # which prompts the rows still in the cache belong to
-    with torch.inference_mode():  # never around a yield: it would leak into the caller
+    with torch.inference_mode():
         sampler = Sampler(sampling, inputs, stop_ids=stop_ids, indices=rows if indices is None else indices)
-        logits_BV, cache = prefill(model, inputs)
         positions_B = inputs.positions[:, -1]
     for num_left in reversed(range(sampling.max_new_tokens)):
         with torch.inference_mode():

@@ -1,6 +1,7 @@
 """Qwen2-Audio as pure tensors: no files, no strings, no tokenizer.
 
-Read in this order: config, inputs, layers, audio_encoder, splice, cache, decoder, qwen2_audio, packed, outline.
+Read in this order: config, inputs, layers, audio_encoder, splice, cache, decoder, qwen2_audio,
+packed_attention, packed, outline.
 """
 
 from auricle.model.cache import KVCache

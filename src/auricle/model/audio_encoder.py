@@ -76,10 +76,13 @@ class AudioEncoder(nn.Module):
         x_WDF = functional.gelu(self.conv1(features_WMF.to(self.conv1.weight.dtype)))
         x_WSD = functional.gelu(self.conv2(x_WDF)).transpose(1, 2)[:, : max(num_states)]
         x_WSD = x_WSD + self.embed_positions.weight[: x_WSD.shape[1]]
-        attend = dense_attention(_key_mask(num_states, x_WSD.device))
+        return self.transform(x_WSD, dense_attention(_key_mask(num_states, x_WSD.device))), num_states
+
+    def transform(self, x_WSD: torch.Tensor, attend: Attend) -> torch.Tensor:
+        """[W, S, D] -> [W, S, D] through all layers."""
         for layer in self.layers:
             x_WSD = layer(x_WSD, attend)
-        return x_WSD, num_states
+        return x_WSD
 
 
 def _key_mask(num_states: list[int], device: torch.device) -> torch.Tensor | None:

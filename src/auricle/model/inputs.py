@@ -55,4 +55,4 @@ class PackedInput:
     @property
     def positions(self) -> torch.Tensor:
         """int64 [tokens]: each token's place in its own sequence."""
-        return torch.cat([torch.arange(length, device=self.ids.device) for length in self.lengths])
+        return torch.cat([torch.arange(length, device=self.ids.device) for length in (*self.lengths, 0)])

@@ -18,4 +18,4 @@ class Trainee(nn.Module):
     def forward(self, pack: Pack) -> torch.Tensor:
         """A pack -> float32 [supervised]."""
         hidden_TD = packed_hidden(self.model, pack.inputs)
-        return token_nll(hidden_TD[pack.places], self.model.language_model.lm_head.weight, pack.targets)
+        return token_nll(hidden_TD.index_select(0, pack.places), self.model.language_model.lm_head.weight, pack.targets)

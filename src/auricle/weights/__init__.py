@@ -2,7 +2,7 @@
 
 from auricle.weights.checkpoint import Checkpoint, read_checkpoint, read_config, read_model, write_model
 from auricle.weights.dtype import choose_stored_dtype
-from auricle.weights.export import LICENCE_FILES, export_checkpoint
+from auricle.weights.export import LICENCE_FILES, export_checkpoint, write_checkpoint
 from auricle.weights.generation_json import read_generation
 from auricle.weights.locate import locate
 from auricle.weights.names import to_nested
@@ -21,6 +21,7 @@ __all__ = [
     "read_generation",
     "read_model",
     "to_nested",
+    "write_checkpoint",
     "write_model",
     "write_packed",
 ]

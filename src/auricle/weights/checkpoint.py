@@ -33,8 +33,8 @@ class Checkpoint:
     defaults: Sampling
 
 
-def read_checkpoint(directory: Path, *, dtype: torch.dtype, device: torch.device) -> Checkpoint:
-    """Model, tokenizer and the ids that end an answer.
+def read_checkpoint(directory: Path, *, dtype: torch.dtype | None, device: torch.device) -> Checkpoint:
+    """Model, tokenizer and the ids that end an answer; `dtype` as `read_model`'s.
 
     Raises:
         UserError: a file or a tensor is missing, unexpected or of another shape, or a setting is wrong; the message
@@ -53,13 +53,16 @@ def read_config(directory: Path) -> Qwen2AudioConfig:
     return config_from_json(read_json(directory / "config.json"))
 
 
-def read_model(directory: Path, *, dtype: torch.dtype, device: torch.device) -> Qwen2Audio:
-    """The model of a checkpoint directory; its tensors stay memory-mapped where dtype and device allow it."""
+def read_model(directory: Path, *, dtype: torch.dtype | None, device: torch.device) -> Qwen2Audio:
+    """The model of a checkpoint directory; its tensors stay memory-mapped where dtype and device allow it.
+
+    dtype: of every parameter; None leaves plain ones as they are stored, and unpacks packed ones to float32.
+    """
     config = read_config(directory)
     model = outline(config)
     stored = read_stored(directory, tied_head=config.text.tied_head)
     stored.check(model.state_dict())
-    state = {name: stored.read(name, dtype) for name in stored.names() - stored.aliases.keys()}
+    state = {name: stored.read(name, dtype or torch.float32) for name in stored.names() - stored.aliases.keys()}
     state |= {name: state[other] for name, other in stored.aliases.items()}
     model.load_state_dict(state, strict=True, assign=True)
     model.language_model.tie()

@@ -1,0 +1,148 @@
+"""A recipe's parts, opened: model, data, stage; nothing is learnt or written yet."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from auricle.data import Group
+from auricle.data.augment import Augmenter
+from auricle.data.hear import Hearing
+from auricle.data.heldout import heldout_groups
+from auricle.data.manifest import open_records
+from auricle.data.settings import SourceSettings
+from auricle.data.source import Make, Source
+from auricle.data.stream import Stream
+from auricle.errors import UserError
+from auricle.text import Tokenizer
+from auricle.train.distributed import Ranks, join_ranks
+from auricle.train.dpo import dpo_make
+from auricle.train.on_policy import rollout_make
+from auricle.train.schedule import check_phases
+from auricle.train.settings import Recipe
+from auricle.train.stage import StageName
+from auricle.train.stages import supervised_stage, weighted
+from auricle.weights import Checkpoint, locate, read_checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a run is made of.
+
+    checkpoint: what it starts from, its model on the CPU, parameters as stored. hearing: without augmentation.
+    heldout: groups that nobody learns from. notes: what the user should know about the data, a sentence each.
+    """
+
+    recipe: Recipe
+    stage: StageName
+    ranks: Ranks
+    checkpoint: Checkpoint
+    sources: tuple[Source, ...]
+    stream: Stream
+    hearing: Hearing
+    heldout: tuple[Group, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's."""
+        return self.checkpoint.tokenizer
+
+    @property
+    def audio_id(self) -> int:
+        """The token in whose places sound is heard."""
+        return self.checkpoint.model.config.audio_token_id
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What is learnt from, in plain values."""
+        total = sum(source.weight for source in self.sources)
+        train = [
+            {"source": source.name, "records": len(source.records), "share": source.weight / total}
+            for source in self.sources
+        ]
+        return {"train": train, "heldout": {"examples": len(self.heldout)}, "notes": list(self.notes)}
+
+
+@contextmanager
+def open_run(recipe: Recipe, stage: StageName) -> Iterator[Opened]:
+    """Everything that a run reads.
+
+    Raises:
+        UserError: whatever would keep the run from starting.
+    """
+    with join_ranks(recipe.device) as ranks:
+        yield open_parts(recipe, stage, ranks)
+
+
+def open_parts(recipe: Recipe, stage: StageName, ranks: Ranks) -> Opened:
+    """The same for ranks that have met already."""
+    directory = locate(recipe.model)
+    checkpoint = read_checkpoint(directory, dtype=None, device=torch.device("cpu"))
+    audio = checkpoint.model.config.audio
+    check(recipe, ranks, num_layers=audio.num_layers)
+    opened = weighted(stage, recipe, open_sources(recipe.data.train))
+    learnt, held_out = _makes(recipe, stage, opened.sources)
+    needs_keys = stage == "dpo"
+    augment = recipe.data.augment
+    hearing = Hearing(checkpoint.tokenizer, num_mel_bins=audio.num_mel_bins, needs_keys=needs_keys)
+    augmented = Hearing(
+        checkpoint.tokenizer,
+        num_mel_bins=audio.num_mel_bins,
+        augmenter=Augmenter.of(augment) if augment.chance else None,
+        needs_keys=needs_keys,
+    )
+    stream = Stream(
+        opened.sources,
+        make=learnt,
+        measure=augmented.measure,
+        hear=augmented.hear,
+        seed=recipe.seed,
+        pack_tokens=recipe.data.pack_tokens,
+        packs_per_step=recipe.data.packs_per_step,
+        max_tokens=recipe.max_tokens,
+        rank=ranks.rank,
+        world_size=ranks.size,
+        num_workers=recipe.data.num_workers,
+    )
+    heldout = _hold_out(recipe, held_out)
+    return Opened(recipe, stage, ranks, checkpoint, tuple(opened.sources), stream, hearing, heldout, opened.notes)
+
+
+def open_sources(settings: Sequence[SourceSettings]) -> list[Source]:
+    """Named after their paths."""
+    return [Source(str(one.path), open_records(one.path, task=one.task), one.weight) for one in settings]
+
+
+def check(recipe: Recipe, ranks: Ranks, *, num_layers: int) -> None:
+    """Raise UserError where a number makes no run of a model with so many encoder layers."""
+    for name, value in (("steps", recipe.steps), ("save.keep", recipe.save.keep)):
+        if value < 1:
+            raise UserError(f"{name} is {value}; expected at least 1")
+    if recipe.dpo.rollouts and ranks.size > 1:
+        raise UserError(
+            f"dpo.rollouts needs the whole model in one process, but there are {ranks.size}; start without torchrun, "
+            "or draw the answers beforehand with `auricle data rollout`"
+        )
+    check_phases(recipe.phases, recipe.optimizer, num_layers=num_layers)
+
+
+def _makes(recipe: Recipe, stage: StageName, sources: Sequence[Source]) -> tuple[Make, Make]:
+    """What makes training examples, and what makes held-out ones."""
+    if stage != "dpo":
+        make = supervised_stage(stage, recipe, sources).make
+        return make, make
+    if recipe.dpo.rollouts:
+        return rollout_make(supervised_stage("sft", recipe, sources).make), dpo_make
+    return dpo_make, dpo_make
+
+
+def _hold_out(recipe: Recipe, make: Make) -> tuple[Group, ...]:
+    """From every held-out source about as many groups, the same in every process."""
+    sources, num = open_sources(recipe.data.heldout), recipe.watch.num_heldout
+    groups: list[Group] = []
+    for place, source in enumerate(sources):
+        groups += heldout_groups(source.records, make, (num + place) // len(sources), recipe.seed)
+    return tuple(groups)
