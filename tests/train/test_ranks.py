@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,7 @@ def test_a_rank_without_packs_or_sound_makes_as_many_rounds_as_the_others():
     assert torch.equal(*nlls)  # silence that nobody hears changes nothing
     alone = list(rounds(second, num_ranks=1, num_mel_bins=toy.NUM_MELS))
     assert [part.read for part in alone] == [*second.packs]
+    half = replace(second, packs=(toy.empty_pack(["gone"]), *second.packs))
+    assert [part.read for part in rounds(half, num_ranks=1, num_mel_bins=toy.NUM_MELS)] == [*second.packs]
+    together = list(rounds(half, num_ranks=2, num_mel_bins=toy.NUM_MELS))
+    assert [len(part.learnt.labels) for part in together] == [2, 0]

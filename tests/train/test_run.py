@@ -115,13 +115,29 @@ def test_adapters_end_up_in_the_model_and_beside_it(recipe: Recipe, checkpoint_d
     assert (recipe.out / "adapter" / "adapter_model.safetensors").exists()
 
 
-def test_a_recording_that_is_gone_is_named_and_too_many_end_the_run(recipe: Recipe):
-    (recipe.out.parent / "900hz.wav").unlink()
+def test_a_recording_that_cannot_be_heard_is_named_and_too_many_end_the_run(recipe: Recipe):
+    (recipe.out.parent / "900hz.wav").write_bytes(b"no sound")
     with pytest.raises(
         UserError, match=r"samples could not be heard, more than data.max_refused \(1\); the last: .*900hz"
     ):
         run(replace(recipe, data=replace(recipe.data, heldout=(), max_refused=1)), "pretrain")
     assert "900hz.wav" in (recipe.out / "refused.jsonl").read_text()
+
+
+def test_bad_lines_are_named_before_a_model_is_read(recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
+    manifest = recipe.data.train[0].path
+    (recipe.out.parent / "900hz.wav").unlink()
+    manifest.write_text(manifest.read_text() + '{"audoi": "x.wav", "text": "yes"}\n')
+    monkeypatch.setattr(
+        "auricle.train.opening.read_checkpoint", lambda *given, **named: pytest.fail("a model was read")
+    )
+    with pytest.raises(
+        UserError, match=r"the data have 4 bad lines: .*asr.jsonl:2: no such file: .*asr.jsonl:4: .*audio"
+    ):
+        run(recipe, "pretrain")
+    with pytest.raises(UserError, match=r"data.train names no data set; give one, for example data.train="):
+        run(replace(recipe, data=replace(recipe.data, train=())), "pretrain")
+    assert not recipe.out.exists()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from auricle.extend import recompute
 from auricle.model import Qwen2Audio
 from auricle.prepare import Prepared, render, render_raw
 from auricle.text import Tokenizer
-from auricle.train.answering import HeldoutAnswer, ask_of, rates
 from auricle.train.content_cache import ContentCache
 from auricle.train.dpo import DpoObjective
 from auricle.train.objective import CrossEntropy
@@ -353,47 +352,6 @@ def test_the_probe_is_made_of_the_same_examples(
     mine = {tuple(pack.targets.tolist()): pack.inputs.num_frames for pack in made.heard}
     others = {tuple(pack.targets.tolist()): pack.inputs.num_frames for pack in made.other}
     assert all(mine[text] != others[text] for text in mine)
-
-
-def test_a_question_is_the_example_up_to_its_last_answer(tones: list[Recording]) -> None:
-    messages = (
-        Message("user", (Audio(), "First?")),
-        Message("assistant", ("one",)),
-        Message("user", ("Second?", Audio())),
-        Message("assistant", ("two",)),
-    )
-    asked = ask_of(Example(messages, None, (tones[0], tones[1]), "made", "made", "dialogue"))
-    assert asked.reference == "two"
-    assert asked.request.prompt == messages[:3]
-    assert len(asked.request.audios) == 2
-
-
-def test_a_dialogue_without_an_answer_cannot_be_asked() -> None:
-    with pytest.raises(UserError, match="has no answer of the assistant"):
-        ask_of(Example((Message("user", ("hello",)),), None, (), "file.jsonl:3", "made", "dialogue"))
-
-
-def said(reference: str, hypothesis: str, task: str = "asr") -> HeldoutAnswer:
-    return HeldoutAnswer("", "", reference, hypothesis, task)
-
-
-def test_error_rates_are_of_the_corpus_and_of_words_alone() -> None:
-    answers = [
-        said("<|en|> The quick, brown fox.", "the quick brown cat"),  # 1 of 4
-        said("<|zh|>你好吗", "你好啊"),  # 1 of 3 characters
-        said("Hello!", "<|en|>hello"),  # 0 of 1
-        said("no rate", "of a caption", "captioning"),
-        said("Happy", "happy.", "emotion"),
-        said("sad", "happy", "emotion"),
-        said("speech", "", "voice_activity"),
-    ]
-    assert rates(answers) == {"wer": 2 / 8, "exact_match": pytest.approx(1 / 3)}
-
-
-def test_silence_as_reference_has_no_rate_of_its_own() -> None:
-    assert rates([said("", "")]) == {}
-    assert rates([said("", "one"), said("two", "two")]) == {"wer": 1.0}
-    assert rates([]) == {}
 
 
 RANKS = """

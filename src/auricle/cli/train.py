@@ -1,5 +1,6 @@
 """`train pretrain`, `train sft`, `train dpo`: one run of one stage."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,7 +70,9 @@ def _train(stage: "StageName", recipe: Path | None, preset: str, dry_run: bool, 
         return
     from auricle.train.run import run
 
-    print(run(settings, stage))
+    model = run(settings, stage)
+    if int(os.environ.get("RANK", "0")) == 0:  # torchrun starts this on every rank
+        print(model)
 
 
 def overrides(arguments: list[str]) -> list[str]:

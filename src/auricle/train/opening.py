@@ -15,6 +15,7 @@ from auricle.data.manifest import open_records
 from auricle.data.settings import SourceSettings
 from auricle.data.source import Make, Source
 from auricle.data.stream import Stream
+from auricle.data.validate import present, problems
 from auricle.errors import UserError
 from auricle.text import Tokenizer
 from auricle.train.distributed import Ranks, join_ranks
@@ -25,6 +26,8 @@ from auricle.train.settings import Recipe
 from auricle.train.stage import StageName
 from auricle.train.stages import supervised_stage, weighted
 from auricle.weights import Checkpoint, locate, read_checkpoint
+
+_SHOWN = 5  # bad lines that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def open_run(recipe: Recipe, stage: StageName) -> Iterator[Opened]:
 
 def open_parts(recipe: Recipe, stage: StageName, ranks: Ranks) -> Opened:
     """The same for ranks that have met already."""
+    check_lines(recipe)
     directory = locate(recipe.model)
     checkpoint = read_checkpoint(directory, dtype=None, device=torch.device("cpu"))
     audio = checkpoint.model.config.audio
@@ -116,6 +120,25 @@ def open_sources(settings: Sequence[SourceSettings]) -> list[Source]:
     return [Source(str(one.path), open_records(one.path, task=one.task), one.weight) for one in settings]
 
 
+def check_lines(recipe: Recipe) -> None:
+    """Read every line, and look for every file, before a model is.
+
+    Raises:
+        UserError: a line is wrong, or a file is missing; the message names the first of them and counts them all.
+    """
+    settings = (*recipe.data.train, *recipe.data.heldout)
+    if not recipe.data.train:
+        raise UserError("data.train names no data set; give one, for example data.train='[{path: mine.jsonl}]'")
+    found = [one for source in settings for one in problems(open_records(source.path, task=source.task), present)]
+    if found:
+        shown = "; ".join(f"{problem.where}: {problem.what}" for problem in found[:_SHOWN])
+        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise UserError(
+            f"the data have {len(found)} bad lines: {shown}{more}; mend or remove them, `auricle data validate` names "
+            "all and decodes the recordings too"
+        )
+
+
 def check(recipe: Recipe, ranks: Ranks, *, num_layers: int) -> None:
     """Raise UserError where a number makes no run of a model with so many encoder layers."""
     for name, value in (("steps", recipe.steps), ("save.keep", recipe.save.keep)):
@@ -131,9 +154,8 @@ def check(recipe: Recipe, ranks: Ranks, *, num_layers: int) -> None:
 
 def _makes(recipe: Recipe, stage: StageName, sources: Sequence[Source]) -> tuple[Make, Make]:
     """What makes training examples, and what makes held-out ones."""
-    if stage != "dpo":
-        make = supervised_stage(stage, recipe, sources).make
-        return make, make
+    if stage != "dpo":  # nobody's training turns lengthen what is held out
+        return supervised_stage(stage, recipe, sources).make, supervised_stage(stage, recipe, ()).make
     if recipe.dpo.rollouts:
         return rollout_make(supervised_stage("sft", recipe, sources).make), dpo_make
     return dpo_make, dpo_make
