@@ -44,10 +44,10 @@ def parents(
 
 
 @pytest.fixture(scope="module")
-def manifest(recordings: list[Path]) -> Path:
-    path = recordings[0].parent / "spoken.jsonl"
+def manifest(recordings: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("manifest") / "spoken.jsonl"
     texts = ["the quick brown fox", "jumps over", "the lazy dog, again and again"]
-    lines = [json.dumps({"audio": one.name, "text": text}) for one, text in zip(recordings, texts, strict=True)]
+    lines = [json.dumps({"audio": str(one), "text": text}) for one, text in zip(recordings, texts, strict=True)]
     path.write_text("\n".join(lines) + "\n\n")
     return path
 

@@ -19,9 +19,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def manifest(recordings: list[Path]) -> Path:
+def manifest(recordings: list[Path], tmp_path: Path) -> Path:
     """Three good lines."""
-    return write(recordings[0].parent / "good.jsonl", *[{"audio": path.name, "text": "A tone."} for path in recordings])
+    return write(tmp_path / "good.jsonl", *[{"audio": str(path), "text": "A tone."} for path in recordings])
 
 
 def write(path: Path, *lines: dict[str, Any] | str) -> Path:
@@ -36,8 +36,8 @@ def test_sound_data_are_summed_up(run_cli: Run, manifest: Path):
     assert (code, json.loads(out), err) == (0, expected, "")
 
 
-def test_problems_are_results_and_exit_with_2(run_cli: Run, manifest: Path):
-    bad = write(manifest.parent / "bad.jsonl", {"audoi": "x.wav"}, "{", {"audio": "gone.wav", "text": "x"})
+def test_problems_are_results_and_exit_with_2(run_cli: Run, manifest: Path, tmp_path: Path):
+    bad = write(tmp_path / "bad.jsonl", {"audoi": "x.wav"}, "{", {"audio": "gone.wav", "text": "x"})
     code, out, err = run_cli("data", "validate", manifest, bad)
     assert code == 2
     assert [line[: len(f"{bad}:1:")] for line in out.splitlines()[:3]] == [f"{bad}:{number}:" for number in (1, 2, 3)]

@@ -78,12 +78,14 @@ def test_two_ranks_say_what_one_says(one: Path, two: Path):
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_one_rank_goes_on_where_two_stopped(one: Path, two: Path, tmp_path: Path):
     out = forget_after(two, 2, tmp_path / "out")
     assert len(toy.toy_run(recipe(out))) == 20
     assert_same_run(metrics(out), metrics(one), begin=2)
 
 
+@pytest.mark.slow
 def test_two_ranks_go_on_where_one_stopped(one: Path, tmp_path: Path):
     out = forget_after(one, 2, tmp_path / "out")
     on_two_ranks(out)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import toy
 
 from auricle.train.settings import Recipe
@@ -31,6 +32,15 @@ def finish(process: subprocess.Popen) -> tuple[int, str]:
 
 def recipe(out: Path) -> Recipe:
     return toy.recipe_of(out, json.loads(json.dumps(SETTINGS)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """As the killed processes have: another number of threads sums in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

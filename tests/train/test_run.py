@@ -82,6 +82,7 @@ def test_a_run_leaves_a_model_that_every_command_reads(
         run(replace(recipe, steps=5), "pretrain")
 
 
+@pytest.mark.slow
 def test_a_run_that_lost_its_end_does_it_again_to_the_last_bit(recipe: Recipe):
     run(replace(recipe, save=SaveSettings(every=2, keep=2)), "pretrain")
     before, weights = metrics(recipe.out), (recipe.out / "model" / "model.safetensors").read_bytes()

@@ -23,7 +23,7 @@ def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
     """
     num_in = fast_length(len(samples) + _EDGE_SAMPLES)
     num_out = round(num_in / factor)
-    spectrum = np.fft.rfft(samples, num_in)[: num_out // 2 + 1]
+    spectrum = np.fft.rfft(samples, num_in)[: 1 + num_out // 2]
     resampled = np.fft.irfft(spectrum, num_out)[: round(len(samples) / factor)]
     return (resampled * (num_out / num_in)).astype(np.float32)
 

@@ -35,8 +35,8 @@ class ColouredNoise:
         """float32 [num_samples] with a mean square of 0.01."""
         size = fast_length(max(num_samples, units.SAMPLE_RATE))
         slope = rng.uniform(0, _STEEPEST)
-        real, imaginary = rng.standard_normal((2, size // 2 + 1))
-        falling = np.maximum(np.arange(size // 2 + 1), size * _LOWEST_HZ / units.SAMPLE_RATE) ** (-slope / 2)
+        real, imaginary = rng.standard_normal((2, 1 + size // 2))
+        falling = np.maximum(np.arange(1 + size // 2), size * _LOWEST_HZ / units.SAMPLE_RATE) ** (-slope / 2)
         falling[0] = 0.0  # no constant part
         noise = np.fft.irfft((real + 1j * imaginary) * falling, size)[:num_samples]
         return (noise * (0.1 / np.sqrt(np.mean(noise**2)))).astype(np.float32)

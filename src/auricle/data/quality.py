@@ -158,7 +158,7 @@ def _bandwidth_hz(samples: np.ndarray) -> float:
     """Upper end of the highest 250 Hz at most 60 dB under the strongest 250 Hz, over the whole recording."""
     num_spectra = max(1, len(samples) // _SPECTRUM_SAMPLES)  # what is left over is cut off: its edge would be a click
     pieces = np.resize(samples, num_spectra * _SPECTRUM_SAMPLES).reshape(num_spectra, _SPECTRUM_SAMPLES)
-    power = np.zeros(_SPECTRUM_SAMPLES // 2 + 1)
+    power = np.zeros(1 + _SPECTRUM_SAMPLES // 2)
     for start in range(0, num_spectra, _SPECTRA_AT_ONCE):
         frames = pieces[start : start + _SPECTRA_AT_ONCE] * np.hanning(_SPECTRUM_SAMPLES)
         power += np.sum(np.abs(np.fft.rfft(frames)) ** 2, axis=0)

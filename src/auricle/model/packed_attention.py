@@ -4,6 +4,7 @@ Axes: B is 1, T tokens or states of all segments, L of one; N, K, H as in layers
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -48,8 +49,8 @@ def varlen_attention(lengths: Sequence[int], *, causal: bool, window: int | None
     def attend(q_BNTH: torch.Tensor, k_BKTH: torch.Tensor, v_BKTH: torch.Tensor) -> torch.Tensor:
         group = q_BNTH.shape[1] // k_BKTH.shape[1]
         k, v = (x[0].transpose(0, 1).repeat_interleave(group, dim=1) for x in (k_BKTH, v_BKTH))  # for torch < 2.13
-        out_TNH = varlen_attn(q_BNTH[0].transpose(0, 1), k, v, ends, ends, longest, longest, window_size=seen)
-        assert isinstance(out_TNH, torch.Tensor)  # the kernel gives more only where asked
+        q = q_BNTH[0].transpose(0, 1)
+        out_TNH: Any = varlen_attn(q, k, v, ends, ends, longest, longest, window_size=seen)  # more only where asked
         return out_TNH.transpose(0, 1)[None]
 
     return attend

@@ -20,7 +20,7 @@ class AppendOnly:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: BinaryIO | None = None
+        self._file: BinaryIO  # from `with` on
         self.lines: list[dict[str, Any]] = []
 
     def __enter__(self) -> "AppendOnly":
@@ -36,7 +36,6 @@ class AppendOnly:
 
     def append(self, line: Mapping[str, object]) -> None:
         """On disk when this returns."""
-        assert self._file is not None
         try:
             self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
             self._file.flush()
@@ -45,5 +44,4 @@ class AppendOnly:
             raise UserError(f"cannot write {self._path}: {error.strerror}; make room and start again") from error
 
     def __exit__(self, *_: object) -> None:
-        assert self._file is not None
         self._file.close()

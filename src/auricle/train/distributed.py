@@ -122,5 +122,5 @@ def sync_gradients(trainee: Trainee, ranks: Ranks, *, now: bool) -> None:
     from torch.distributed.fsdp import FSDPModule
 
     root: nn.Module = trainee
-    assert isinstance(root, FSDPModule)  # fully_shard has changed its class
-    root.set_requires_gradient_sync(now)
+    if isinstance(root, FSDPModule):  # fully_shard has changed its class
+        root.set_requires_gradient_sync(now)

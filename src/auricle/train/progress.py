@@ -121,9 +121,8 @@ class Progress:
 
     def _seconds_left(self) -> float:
         """From the whole time since the first step, so that measuring and saving count."""
-        assert self._began is not None
-        step_before, began = self._began
         last = self._reports[-1]
+        step_before, began = self._began or (last.step - 1, self._clock())
         return (last.num_steps - last.step) * (self._clock() - began) / (last.step - step_before)
 
     def _redraw(self) -> None:
