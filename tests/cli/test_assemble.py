@@ -107,7 +107,9 @@ def test_how_answers_end(
     assert said["pad_token_id"] == (tokenizer.special(pad) if isinstance(pad, str) else pad)
 
 
-def test_ridge_says_what_it_explains(run_cli: Run, parents: list[object], manifest: Path, tmp_path: Path):
+def test_ridge_says_what_it_explains(
+    run_cli: Run, parents: list[object], manifest: Path, recordings: list[Path], tmp_path: Path
+):
     options = ["--projector", "ridge", "--data", manifest]
     code, out, err = run_cli("assemble", *parents, tmp_path / "a", *options)
     assert (code, out) == (0, f"{tmp_path / 'a'}\n")
@@ -116,7 +118,7 @@ def test_ridge_says_what_it_explains(run_cli: Run, parents: list[object], manife
     assert last.endswith("% of the embeddings' variance")
     assert run_cli("assemble", *parents, tmp_path / "b", *options, "--seed", 3)[0] == 0
     assert projector(tmp_path / "a").equal(projector(tmp_path / "b"))  # the recordings decide, not the seed
-    code, out, _ = run_cli("transcribe", manifest.parent / "300hz.wav", "--model", tmp_path / "a", "--device", "cpu")
+    code, out, _ = run_cli("transcribe", recordings[0], "--model", tmp_path / "a", "--device", "cpu")
     assert code == 0
 
 
