@@ -2,8 +2,9 @@
 
 import dataclasses
 import difflib
+import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -12,6 +13,8 @@ import yaml
 from auricle.errors import UserError
 
 T = TypeVar("T")
+_ALIKE = 0.7  # of the letters; at 0.67 lr would be taken for lora
+_MOST_NEAR = 3
 
 
 def read_settings(defaults: T, file: Path | None = None, overrides: Sequence[str] = ()) -> T:
@@ -38,17 +41,29 @@ def read_settings(defaults: T, file: Path | None = None, overrides: Sequence[str
     return defaults
 
 
-def changed(settings: T, tree: Any, where: str, path: str = "") -> T:
-    """The settings with the values of a nested mapping in their places; `where` and `path` are for messages."""
-    hints = get_type_hints(type(settings))
-    values = {}
-    for key, value in _mapping(tree, where, path).items():
-        full = f"{path}{key}"
-        if key not in hints:
-            nearest = difflib.get_close_matches(str(key), hints, n=1, cutoff=0)
-            raise UserError(f"{where}: unknown setting {full}; did you mean {path}{nearest[0]}?")
-        values[key] = _fit(hints[key], value, getattr(settings, key), where, full)
-    return dataclasses.replace(settings, **values)  # type: ignore[type-var]
+def changed(settings: T, tree: Any, where: str) -> T:
+    """The settings with the values of a nested mapping in their places; `where` is for messages."""
+    return _changed(settings, tree, _Where(where, type(settings)), "")
+
+
+def names(kind: type, path: str = "") -> dict[str, Any]:
+    """Every dotted name of a settings class and its annotation; `0` stands for any entry of a tuple."""
+    found: dict[str, Any] = {}
+    for name, hint in get_type_hints(kind).items():
+        found |= _below(hint, f"{path}{name}")
+    return found
+
+
+def annotation(kind: type, key: str) -> Any:
+    """That of the setting with a dotted name; None where there is none."""
+    return names(kind).get(re.sub(r"\.\d+", ".0", key))
+
+
+def nearest(known: Iterable[str], key: str) -> list[str]:
+    """The names that a misspelt one is most like, by themselves or by their last parts; none where none is near."""
+    scores = {name: _likeness(name, key) for name in known if not name.endswith(".0")}
+    best = max(scores.values())
+    return [name for name in scores if scores[name] == best][:_MOST_NEAR] if best[0] >= _ALIKE else []
 
 
 def to_tree(settings: Any) -> Any:
@@ -68,6 +83,52 @@ def differences(one: Any, other: Any, path: str = "") -> list[str]:
     return [] if one == other else [path.rstrip(".")]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Where:
+    """What is read, for messages, and the class of the whole settings, among whose names a misspelt one is sought."""
+
+    text: str
+    kind: type
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _below(hint: Any, name: str) -> dict[str, Any]:
+    """The setting of an annotation, and those inside it."""
+    found: dict[str, Any] = {}
+    if get_origin(hint) in (Union, types.UnionType):
+        for one in get_args(hint):
+            found |= _below(one, name)
+    elif get_origin(hint) is tuple:
+        found = _below(get_args(hint)[0], f"{name}.0")
+    elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        found = names(hint, f"{name}.")
+    return found | {name: hint}
+
+
+def _likeness(name: str, key: str) -> tuple[float, float]:
+    """Of the last parts, then, in a dotted key, of the whole; a key without dots may be like either."""
+    pairs = (name.rpartition(".")[2], key.rpartition(".")[2]), (name, key)
+    last, whole = (difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+    return (last, whole) if "." in key else (max(last, whole), 0.0)
+
+
+def _changed(settings: T, tree: Any, where: _Where, path: str) -> T:
+    hints = get_type_hints(type(settings))
+    values = {}
+    for key, value in _mapping(tree, where, path).items():
+        full = f"{path}{key}"
+        if key not in hints:
+            near = nearest(names(where.kind), full)
+            hint = (
+                f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(path + name for name in hints)}"
+            )
+            raise UserError(f"{where}: unknown setting {full}; {hint}")
+        values[key] = _fit(hints[key], value, getattr(settings, key), where, full)
+    return dataclasses.replace(settings, **values)  # type: ignore[type-var]
+
+
 def _read(file: Path) -> Any:
     try:
         text = file.read_text(encoding="utf-8")
@@ -83,19 +144,19 @@ def _parse(text: str, where: str) -> Any:
         raise UserError(f"{where} is not valid yaml: {' '.join(str(error).split())}") from error
 
 
-def _mapping(tree: Any, where: str, path: str) -> Mapping[str, Any]:
+def _mapping(tree: Any, where: _Where, path: str) -> Mapping[str, Any]:
     if not isinstance(tree, Mapping):
         raise UserError(f"{where}: {path.rstrip('.') or 'the settings'} is {tree!r}; expected keys with values")
     return tree
 
 
-def _fit(hint: Any, value: Any, before: Any, where: str, path: str) -> Any:
+def _fit(hint: Any, value: Any, before: Any, where: _Where, path: str) -> Any:
     """The value as its annotation wants it."""
     if get_origin(hint) in (Union, types.UnionType):
         return _fit_one_of(get_args(hint), value, before, where, path)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         start = before if isinstance(before, hint) else _start(hint, value, where, path)
-        return changed(start, value, where, f"{path}.")
+        return _changed(start, value, where, f"{path}.")
     if get_origin(hint) is tuple:
         return _fit_tuple(get_args(hint), value, before, where, path)
     fitted = _plain(hint, value)
@@ -104,7 +165,7 @@ def _fit(hint: Any, value: Any, before: Any, where: str, path: str) -> Any:
     return fitted
 
 
-def _fit_one_of(hints: tuple[Any, ...], value: Any, before: Any, where: str, path: str) -> Any:
+def _fit_one_of(hints: tuple[Any, ...], value: Any, before: Any, where: _Where, path: str) -> Any:
     if value is None and types.NoneType in hints:
         return None
     problems = []
@@ -119,7 +180,7 @@ def _fit_one_of(hints: tuple[Any, ...], value: Any, before: Any, where: str, pat
     raise UserError(f"{where}: {path} is {value!r}; expected {' or '.join(_name(hint) for hint in hints)}")
 
 
-def _fit_tuple(hints: tuple[Any, ...], value: Any, before: Any, where: str, path: str) -> tuple[Any, ...]:
+def _fit_tuple(hints: tuple[Any, ...], value: Any, before: Any, where: _Where, path: str) -> tuple[Any, ...]:
     if isinstance(value, Mapping):  # phases.0.until=0.3
         items = list(before or ())
         for key, item in value.items():
@@ -138,7 +199,7 @@ def _fit_tuple(hints: tuple[Any, ...], value: Any, before: Any, where: str, path
     )
 
 
-def _start(kind: type, value: Any, where: str, path: str) -> Any:
+def _start(kind: type, value: Any, where: _Where, path: str) -> Any:
     """An instance to change where none stands yet: its fields without a default must be given."""
     given = _mapping(value, where, f"{path}.")
     required = [

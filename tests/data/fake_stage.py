@@ -61,4 +61,4 @@ Seen = tuple[list[int], list[int], list[str], list[str]]
 def seen(pack: Pack) -> Seen:
     """All that a pack says: ids, lengths, whose sequences, and what was refused."""
     names = [label.where for label in pack.labels]
-    return pack.inputs.ids.tolist(), list(pack.inputs.lengths), names, list(pack.refused)
+    return pack.inputs.ids.tolist(), list(pack.inputs.lengths), names, [refusal.why for refusal in pack.refused]

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -12,8 +11,9 @@ from hypothesis import strategies as st
 
 from auricle.conversation import Audio, Message
 from auricle.data import Dialogue, Labelled, Preference, Recording
-from auricle.data.balance import Cell, Shares, balanced, cell_of
+from auricle.data.balance import Cell, balanced, cell_of
 from auricle.data.complexity import LONG_ANSWER_WORDS, LONG_INSTRUCTION_WORDS, judge_complexity
+from auricle.data.settings import BalanceSettings
 from auricle.data.source import Source
 from auricle.errors import UserError
 
@@ -111,7 +111,7 @@ def test_text_conversations_take_their_share_and_no_length():
 
 def test_no_record_is_drawn_more_often_than_the_change_allows_and_the_rest_is_told():
     records = [record("short", "analysis", "simple", n) for n in range(999)] + [record("long", "analysis", "complex")]
-    balance = balanced([Source("a", records, 1.0)], Shares(most_change=20))
+    balance = balanced([Source("a", records, 1.0)], BalanceSettings(most_change=20))
     weights = balance.sources[0].record_weights
     share = weights[-1] / sum(weights)
     assert share == pytest.approx(20 * 0.001)
@@ -134,7 +134,7 @@ def test_ratios_that_contradict_each_other_are_told():
 @settings(max_examples=20)
 def test_whatever_the_data_weights_are_positive_and_shares_add_up(counts: list[int], most_change: float):
     cells = {cell: count for cell, count in zip(ALL, counts, strict=True) if count}
-    balance = balanced([Source("a", everything(cells), 1.0)], Shares(most_change=most_change))
+    balance = balanced([Source("a", everything(cells), 1.0)], BalanceSettings(most_change=most_change))
     weights = balance.sources[0].record_weights
     assert min(weights) > 0
     mean = sum(weights) / len(weights)  # what each had before
@@ -179,20 +179,14 @@ def test_what_has_no_class_keeps_its_weight():
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        (
-            {"complexity": MappingProxyType({"simple": 1.0})},
-            "shares of complexity: got .*, expected a number above 0 for",
-        ),
-        (
-            {"length": {"short": 1, "medium": 0, "long": 1}},
-            "shares of length: got .*, expected a number above 0 for short",
-        ),
+        ({"complexity": (1.0, -0.1)}, r"shares of complexity must be numbers above 0: got \[1.0, -0.1\]"),
+        ({"length": (1, 0, 1)}, r"shares of length must be numbers above 0: got \[1, 0, 1\]"),
         ({"most_change": 0.5}, r"most_change must be at least 1: got 0.5; 1 leaves the draws as they are"),
     ],
 )
 def test_shares_that_are_none(changed: dict, sentence: str):
     with pytest.raises(UserError, match=sentence):
-        Shares(**changed)
+        BalanceSettings(**changed)
 
 
 def turns(question: str, answer: str = "Yes.") -> list[Message]:

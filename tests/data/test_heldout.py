@@ -46,7 +46,7 @@ def test_what_cannot_be_heard_is_left_out_and_what_cannot_be_made_ends_it():
     unheard = record("h:1", 9, trouble="cannot be heard")
     [pack] = packs_of([record("h:0", 9), unheard], 2)
     assert [label.where for label in pack.labels] == ["h:0"]
-    assert pack.refused == ("h:1: nothing is heard",)
+    assert pack.refused == (("h:1", "h:1: nothing is heard"),)
     with pytest.raises(UserError, match=r"^h:1: no prompt for it$"):
         packs_of([record("h:1", 9, trouble="cannot be made")], 1)
 

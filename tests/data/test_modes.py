@@ -14,8 +14,9 @@ from auricle.conversation import Audio, Message, count_audios
 from auricle.data import Dialogue, Example, Labelled, Preference, Recording
 from auricle.data.modes import kind_of, sft_make
 from auricle.data.prompts import Bank, read_bank
+from auricle.data.settings import VoiceSettings
 from auricle.data.source import Source
-from auricle.data.voice_chat import VoiceSettings, hesitation, interrupted, joined, with_filler
+from auricle.data.voice_chat import hesitation, interrupted, joined, with_filler
 from auricle.errors import UserError
 from auricle.prepare import render
 from auricle.text import Tokenizer

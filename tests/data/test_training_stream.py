@@ -213,7 +213,7 @@ def test_every_refusal_is_told_once_and_no_step_changes_shape():
     """On three ranks together: what cannot be made, is too long, cannot be heard, or is longer than planned."""
     first = source("a", [60, 60, 60, 500, 60], 1.0, ["cannot be made", "cannot be heard", "longer"])
     shares = [steps(stream([first], rank=rank, world_size=3, packs_per_step=5), 8) for rank in range(3)]
-    told = Counter(said for share in shares for step in share for pack in step.packs for said in pack.refused)
+    told = Counter(said.why for share in shares for step in share for pack in step.packs for said in pack.refused)
     assert set(told) == {
         "a:0: no prompt for it",
         "a:1: nothing is heard",
@@ -232,7 +232,7 @@ def test_an_emptied_pack_is_a_pack_of_no_sequences():
     [step] = steps(stream([source("a", [100], troubles=["cannot be heard"])], packs_per_step=2), 1)
     for pack in step.packs:
         assert pack.labels == pack.inputs.lengths == ()
-        assert pack.refused == ("a:0: nothing is heard",)
+        assert pack.refused == (("a:0", "a:0: nothing is heard"),)
         for numbers in (pack.inputs.ids, pack.inputs.positions, pack.places, pack.targets, pack.sequences):
             assert (numbers.shape, numbers.dtype) == ((0,), torch.int64)
         assert pack.audio_s == 0
@@ -382,6 +382,6 @@ def test_recordings_come_through_workers_as_they_are_heard_here(recordings: list
             assert pack.inputs.heard == tuple(range(len(pack.labels)))
             num_audio = sum(units.tokens_from_frames(num) for num in pack.inputs.num_frames)
             assert (pack.inputs.ids == tokenizer.special("<|AUDIO|>")).sum() == num_audio > 0
-            assert all("missing.wav" in said and said.startswith("data.jsonl:3") for said in pack.refused)
+            assert all("missing.wav" in said.why and said.where == "data.jsonl:3" for said in pack.refused)
     assert {num for step in here for pack in step.packs for num in pack.inputs.num_frames} == {100, 250, 400}
     assert any(pack.refused for step in here for pack in step.packs)

@@ -7,6 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from auricle.extend import recompute
+from auricle.extend.recompute import COSTLY, find_operators
 from auricle.model import PackedInput, packed_hidden
 
 PRODUCTS = ("aten.mm.default", "aten.addmm.default", "aten.bmm.default")
@@ -54,3 +55,11 @@ def test_gradients_stay_the_same_and_the_work_is_as_promised(tiny_model, how):
         assert products(calls) == products(plain_calls), "no product is computed twice"
     else:
         assert products(calls) > 1.3 * products(plain_calls)
+
+
+def test_operators_are_found_by_name_and_those_of_other_versions_are_passed_over():
+    found = {str(operator) for operator in find_operators(COSTLY)}
+    known = {*PRODUCTS, "aten.baddbmm.default", "aten._scaled_dot_product_flash_attention_for_cpu.default"}
+    assert known | {"torch_attn._varlen_attn.default"} <= found <= {f"{name}.default" for name in COSTLY}
+    some = find_operators(("aten.mm", "aten._none_such", "no_such_library._attn"))
+    assert {str(operator) for operator in some} == {"aten.mm.default"}

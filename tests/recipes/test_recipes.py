@@ -6,6 +6,7 @@ import pytest
 
 from auricle.settings import read_settings
 from auricle.train.settings import Recipe
+from auricle.train.stages import preset
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
 
@@ -24,6 +25,11 @@ def test_it_is_read_and_says_what_moves(path):
     assert [phase.until for phase in recipe.phases] == sorted({phase.until for phase in recipe.phases})
     assert all(phase.projector or phase.decoder or phase.encoder for phase in recipe.phases)
     assert recipe.data.pack_tokens <= 8192
+
+
+@pytest.mark.parametrize("path", [path for path in RECIPES if path.parent.name == "7b"], ids=lambda path: path.stem)
+def test_the_7b_says_its_momentum_whatever_the_preset(path):
+    assert read_settings(preset("pretrain", "small"), path).optimizer.betas == (0.9, 0.95)
 
 
 def test_the_7b_follows_the_brief():

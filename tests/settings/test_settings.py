@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auricle.errors import UserError
-from auricle.settings import changed, differences, read_settings, to_tree
+from auricle.settings import annotation, changed, differences, nearest, read_settings, to_tree
+from auricle.settings import names as names_of
+from auricle.train.settings import Recipe
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ def test_null_takes_away_and_home_is_known():
     [
         ("stepz=3", "unknown setting stepz; did you mean steps?"),
         ("nested.rnk=3", "unknown setting nested.rnk; did you mean nested.rank?"),
+        ("rnk=3", r"unknown setting rnk; did you mean rank.rank or rank or nested.rank\?"),
+        ("wieght=3", r"unknown setting wieght; did you mean sources.0.weight\?"),
+        ("sources=[{path: a, weigth: 3}]", r"unknown setting sources.0.weigth; did you mean sources.0.weight\?"),
+        ("nested.lr=3", "unknown setting nested.lr; expected nested.rank$"),
+        ("lr=3", "unknown setting lr; expected steps, rate, name, quick"),
         ("steps", "'steps' is no setting; expected key=value, for example"),
         ("=3", "'=3' is no setting"),
         ("steps=2.5", "steps is 2.5; expected a whole number"),
@@ -95,6 +102,33 @@ def test_null_takes_away_and_home_is_known():
 def test_mistakes_are_named(override, sentence):
     with pytest.raises(UserError, match=sentence):
         read_settings(Outer(), None, [override])
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("lr", []),
+        ("beta", ["dpo.beta"]),
+        ("pack_tokens", ["data.pack_tokens"]),
+        ("rank", ["lora.rank"]),
+        ("optimiser.clip", ["optimizer.clip"]),
+        ("every", ["watch.every", "save.every"]),
+        ("save.evry", ["save.every"]),
+        ("dpo_beta", ["dpo.beta"]),
+        ("data.lr", []),
+        ("batch_size", []),
+    ],
+)
+def test_the_whole_recipe_is_searched_for_a_misspelt_name(key, names):
+    assert nearest(names_of(Recipe), key) == names
+
+
+def test_a_setting_says_what_it_may_be():
+    assert annotation(Outer, "sources.7.weight") is float
+    assert annotation(Outer, "nested.rank") is int
+    assert annotation(Outer, "rank.rank") is int
+    assert annotation(Outer, "span.1") is float
+    assert annotation(Outer, "rnk") is None
 
 
 def test_a_file_that_cannot_be_read(tmp_path):

@@ -45,6 +45,12 @@ def test_error_rates_are_of_the_corpus_and_of_words_alone() -> None:
     assert rates(answers) == {"wer": 2 / 8, "exact_match": pytest.approx(1 / 3)}
 
 
+@pytest.mark.parametrize("task", ["analysis", "voice chat", "interleaved", "text", "factual", "preference"])
+def test_conversations_have_a_rate_of_their_own(task: str) -> None:
+    answers = [said("It is a dog.", "it is a cat", task), said("No.", "no", task), said("one two", "one")]
+    assert rates(answers) == {"answer_wer": 1 / 5, "wer": 1 / 2}
+
+
 def test_silence_as_reference_has_no_rate_of_its_own() -> None:
     assert rates([said("", "")]) == {}
     assert rates([said("", "one"), said("two", "two")]) == {"wer": 1.0}

@@ -46,7 +46,7 @@ def trained(seed: int = 0, *, num_steps: int = 3) -> Trained:
 
 
 def point(step: int) -> Point:
-    return Point(step, {"next": step, "open": [[1, 2]], "share": 0.1}, 4, {"stage": "sft", "steps": 9})
+    return Point(step, {"next": step, "open": [[1, 2]], "share": 0.1}, ["m:3"], {"stage": "sft", "steps": 9})
 
 
 def copy_of(parameters: Parameters, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

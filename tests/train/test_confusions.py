@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,46 @@ def test_what_confusions_are_not_made_of(records: list[Labelled], tmp_path: Path
         ConfusionSettings(tolerance=2)
     with pytest.raises(UserError, match=r"the range of snr_db runs from 10 to 0\.0; exchange them"):
         ConfusionSettings(snr_db=(10, 0.0))
+
+
+@pytest.fixture
+def in_shard(records: list[Labelled]) -> list[Labelled]:
+    return [replace(one, recordings=(Recording(Path("s.tar"), 512, 99),)) for one in records]
+
+
+@pytest.mark.parametrize("kind", ["swaps", "mishearings", "tones"])
+def test_recordings_in_a_shard_are_refused_before_any_work(
+    records: list[Labelled], in_shard: list[Labelled], tmp_path: Path, kind: str
+):
+    out = tmp_path / "new" / "pairs.jsonl"
+    with pytest.raises(UserError, match="m:9: the recording lies inside a shard, which a line cannot name"):
+        confusions(
+            [*records[:4], *in_shard[4:]],
+            out,
+            length=lambda text: pytest.fail("work was done"),
+            settings=ConfusionSettings(kinds=(kind,)),
+        )
+    assert not out.parent.exists()
+
+
+def test_noisy_recordings_are_files_of_their_own_wherever_the_clean_ones_lie(recordings: list[Path], tmp_path: Path):
+    shard = tmp_path / "s.tar"
+    sound = recordings[0].read_bytes()
+    shard.write_bytes(sound)
+    inside = Recording(shard, 0, len(sound))
+    spoken = [Labelled(f"m:{n}", f"{n}", "s", (inside,), "asr", text, "en") for n, text in enumerate(TEXTS)]
+    settings = ConfusionSettings(kinds=("noisy",), tolerance=1.0)
+    assert confusions(spoken, tmp_path / "pairs.jsonl", length=words, settings=settings)["noisy"] >= 4
+
+
+def test_kinds_of_which_there_are_none_write_no_file(records: list[Labelled], tmp_path: Path):
+    out = tmp_path / "pairs.jsonl"
+    for left in (records[:4], records[:5]):  # no tone at all, or only one of the two
+        with pytest.raises(UserError, match="no tones: expected recordings labelled sincere and others labelled sarc"):
+            confusions(left, out, length=words, settings=ConfusionSettings(kinds=("swaps", "tones"), tolerance=1.0))
+    with pytest.raises(UserError, match="no pairs of the kinds swaps: expected recordings whose answers are of like"):
+        confusions(records[:1], out, length=words, settings=ConfusionSettings(kinds=("swaps",)))
+    assert not out.exists()
 
 
 @pytest.fixture

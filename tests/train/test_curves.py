@@ -47,6 +47,7 @@ def test_every_panel_is_drawn(tmp_path: Path) -> None:
 
 def test_only_what_is_known_is_drawn(tmp_path: Path) -> None:
     assert draw_curves({"heldout/wer": [(4, 0.5)]}, tmp_path) == ["wer.png"]
+    assert draw_curves({"heldout/answer_wer": [(4, 0.5)]}, tmp_path) == ["wer.png"]
     assert draw_curves({}, tmp_path) == []
     assert draw_curves({"loss": [(1, math.nan)]}, tmp_path) == []
 

@@ -1,5 +1,6 @@
 """The DPO loss against float64 and TRL's, its gradient, its pairs, its shares, and what twenty steps do."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from auricle.audio import Mel
 from auricle.conversation import Audio, Message
 from auricle.data import Label, Labelled, Pack, Preference, Recording, make_pack
 from auricle.data.formats import DIMENSIONS
+from auricle.data.manifest import open_records
+from auricle.data.reading import where_of
 from auricle.data.source import Source
 from auricle.errors import UserError
 from auricle.model import Qwen2Audio
@@ -375,3 +378,15 @@ def test_twenty_steps_learn_to_prefer_what_is_heard(
     assert logged["rewards/margins"][0] > 0
     assert unheard["rewards/accuracies"][0] / 16 == 0.5  # the answers alone give nothing away
     cache.close()
+
+
+def test_a_preference_that_turns_bad_keeps_its_place(tmp_path: Path):
+    manifest = tmp_path / "p.jsonl"
+    line = {"messages": [{"role": "user", "content": "Hi"}], "chosen": "a", "rejected": "b"}
+    lines = [json.dumps(line | {"dimension": name}) + "\n" for name in ("factual", "safety", "factual")]
+    manifest.write_text("".join(lines))
+    factual, _ = by_dimension([Source("p", open_records(manifest), 1.0)], (1, 1, 1, 1))
+    manifest.write_text("".join(lines[:2]) + "x" * (len(lines[2]) - 1) + "\n")
+    with pytest.raises(UserError):
+        factual.records[1]
+    assert [where_of(factual.records, place) for place in range(2)] == [f"{manifest}:1", f"{manifest}:3"]

@@ -2,14 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from auricle.data.records import Labelled, Preference, Recording
 from auricle.data.settings import DataSettings, SourceSettings
+from auricle.data.source import Source
+from auricle.errors import UserError
 from auricle.train.dry_run import HEARD, LEARNT, READ, sequences, show_packs
-from auricle.train.opening import open_run
+from auricle.train.opening import open_run, shared_recordings
 from auricle.train.settings import PhaseSettings, Recipe
 
 
@@ -62,6 +66,51 @@ def test_on_the_command_line(recipe: Recipe, run_cli):
     )
     assert (code, recipe.out.exists()) == (0, False)
     assert printed.count("said fox") >= 10
+
+
+def test_recordings_held_out_and_trained_on_are_counted(recipe: Recipe):
+    folder = recipe.out.parent
+    (folder / "other").mkdir()
+    lines = (folder / "sft.jsonl").read_text().splitlines()
+    [first, *_] = names = [json.loads(line)["audio"] for line in lines]
+    for name in names[1:]:
+        shutil.move(folder / name, folder / "other")
+    (folder / "train.jsonl").write_text(lines[0] + "\n")
+    (folder / "more.jsonl").write_text(lines[0].replace(first, f"other/../{first}") + "\n")
+    there = [line.replace(name, f"other/{name}") + "\n" for line, name in zip(lines[1:], names[1:], strict=True)]
+    (folder / "others.jsonl").write_text("".join(there))
+
+    def notes(*heldout: str) -> tuple[str, ...]:
+        train = (SourceSettings(folder / "train.jsonl"),)
+        held = tuple(SourceSettings(folder / name) for name in heldout)
+        with open_run(replace(recipe, data=replace(recipe.data, train=train, heldout=held)), "sft") as run:
+            return run.notes
+
+    assert notes() == ()
+    assert notes("others.jsonl") == ()
+    [note] = [note for note in notes("others.jsonl", "more.jsonl") if "held-out recordings" in note]
+    assert note.startswith(f"of {len(lines)} held-out recordings 1 are trained on too, {folder}")
+    assert note.endswith(f"{first} among them: held-out loss and answers look better than they are")
+    with pytest.raises(UserError, match=r"of 1 held-out .* among them; hold out others, or leave data.heldout empty"):
+        notes("more.jsonl")
+
+
+def test_members_of_a_shard_are_told_apart():
+    def source(*offsets: int) -> Source:
+        recordings = tuple(Recording(Path("a.tar"), offset=offset) for offset in offsets)
+        return Source("a", [Labelled("a", "a", "a", recordings, "asr", "a")], 1.0)
+
+    assert shared_recordings([source(512, 1024)], [source(2048)]) == ()
+    assert shared_recordings([source(512, 1024)], [source(1024, 2048)])[0].startswith("of 2 held-out recordings 1 are")
+
+
+def test_recordings_of_rejected_answers_count():
+    def source(name: str, rejected: str) -> Source:
+        pair = Preference("a", "a", "a", (Recording(Path(name)),), (), "x", "y", None, (Recording(Path(rejected)),))
+        return Source("a", [pair], 1.0)
+
+    [note] = shared_recordings([source("a.wav", "b.wav")], [source("c.wav", "b.wav")])
+    assert "b.wav among them" in note
 
 
 def test_a_misspelt_key_is_named(recipe: Recipe, run_cli):

@@ -14,6 +14,7 @@ import torch
 import toy
 
 from auricle.data import Pack
+from auricle.data.refusal import Refusal
 from auricle.errors import UserError
 from auricle.train.checkpoint import Checkpoints, Point
 from auricle.train.distributed import Ranks
@@ -91,7 +92,7 @@ def test_eight_packs_equal_one_mean_over_all_their_tokens(tmp_path: Path):
     same = [{"projector": 1e-2, "decoder": 1e-2, "encoder": 1e-2}]
     recipe = toy.recipe_of(tmp_path, {"steps": 6, "data": {"packs_per_step": 8}, "phases": same})
     run = run_of(recipe)
-    train(run, stream_of(recipe), Point(0, {}, 0, {}))
+    train(run, stream_of(recipe), Point(0, {}, [], {}))
     losses, norms, oracle = plain_loop(recipe)
     reports = run.listeners[0].reports
     assert [report.logged["loss"] for report in reports] == pytest.approx(losses, abs=2e-5)
@@ -107,7 +108,7 @@ def test_gradients_of_eight_packs_to_a_millionth(tmp_path: Path):
     run = run_of(recipe)
     seen: dict[str, torch.Tensor] = {}
     run.optimizer.step = lambda: seen.update({name: one.grad.clone() for name, one in run.parameters.items()})
-    train(run, stream_of(recipe), Point(0, {}, 0, {}))
+    train(run, stream_of(recipe), Point(0, {}, [], {}))
     oracle = make_trainee(toy.tiny(), recipe, ALONE)
     parameters = {name: one.requires_grad_(True) for name, one in oracle.model.named_parameters() if name in seen}
     torch.cat([oracle(stream_of(recipe).pack(0, place)) for place in range(8)]).mean().backward()
@@ -127,7 +128,7 @@ def test_what_stands_still_stands_still_and_moves_in_its_phase(tmp_path: Path):
             now = dict(run.trainee.model.named_parameters())
             changed.append({name for name, one in now.items() if not torch.equal(one, before[name])})
 
-    train(replace(run, listeners=(Look(),)), stream_of(recipe), Point(0, {}, 0, {}))
+    train(replace(run, listeners=(Look(),)), stream_of(recipe), Point(0, {}, [], {}))
     projector = {"multi_modal_projector.linear.weight", "multi_modal_projector.linear.bias"}
     assert changed[1] == projector  # a quarter of the run
     assert {name for name in changed[2] if name.startswith("audio_tower")} == {
@@ -141,7 +142,7 @@ def test_what_stands_still_stands_still_and_moves_in_its_phase(tmp_path: Path):
 def test_the_report_counts_what_was_read_and_learnt(tmp_path: Path):
     recipe = toy.recipe_of(tmp_path, {"steps": 2, "data": {"packs_per_step": 3}})
     run, stream = run_of(recipe), stream_of(recipe)
-    train(run, stream, Point(0, {}, 0, {}))
+    train(run, stream, Point(0, {}, [], {}))
     for number, report in enumerate(run.listeners[0].reports):
         packs = [stream.pack(number, place) for place in range(3)]
         assert (report.step, report.num_steps) == (number + 1, 2)
@@ -159,7 +160,7 @@ def test_saves_and_watches_when_it_should(tmp_path: Path):
     recipe = replace(recipe, watch=replace(recipe.watch, every=2))
     done: list[tuple[str, int]] = []
     run = run_of(recipe, watch=lambda step: done.append(("watch", step)), save=lambda p: done.append(("save", p.step)))
-    end = train(run, stream_of(recipe), Point(0, {}, 0, {}))
+    end = train(run, stream_of(recipe), Point(0, {}, [], {}))
     assert [step for what, step in done if what == "watch"] == [0, 2, 4, 6, 7]
     assert [step for what, step in done if what == "save"] == [3, 6, 7]
     assert done.index(("watch", 6)) < done.index(("save", 6))  # a run that goes on from 6 has heard of it
@@ -170,7 +171,7 @@ def test_asked_to_stop_it_finishes_the_step_and_saves(tmp_path: Path):
     recipe, saved = toy.recipe_of(tmp_path, {"steps": 9}), []
     run = run_of(recipe, save=saved.append)
     run = replace(run, asked_to_stop=lambda: len(run.listeners[0].reports) == 2)
-    assert train(run, stream_of(recipe), Point(0, {}, 0, {})).step == 2
+    assert train(run, stream_of(recipe), Point(0, {}, [], {})).step == 2
     assert [(point.step, point.stream) for point in saved] == [(2, {"next": 2})]
 
 
@@ -190,7 +191,7 @@ def test_a_step_without_a_finite_gradient_is_skipped_with_a_note(tmp_path: Path)
     recipe = toy.recipe_of(tmp_path, {"steps": 6, "data": {"packs_per_step": 1}, "phases": EVERYTHING})
     run = run_of(recipe, objective=Broken({1, 2, 4}))
     with pytest.warns(UserWarning, match=r"step \d is skipped: its gradient is not finite") as told:
-        train(run, stream_of(recipe), Point(0, {}, 0, {}))
+        train(run, stream_of(recipe), Point(0, {}, [], {}))
     assert [str(warning.message)[:6] for warning in told] == ["step 2", "step 3", "step 5"]
     assert run.listeners[0].notes == [(2, {"skipped_steps": 1}), (3, {"skipped_steps": 2}), (5, {"skipped_steps": 1})]
     assert all(one.isfinite().all() for one in run.trainee.parameters())
@@ -206,7 +207,7 @@ def test_three_such_steps_in_a_row_end_the_run(tmp_path: Path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         with pytest.raises(UserError, match="the gradient is not finite in 3 steps running, the last is 6"):
-            train(run, stream_of(recipe), Point(0, {}, 0, {}))
+            train(run, stream_of(recipe), Point(0, {}, [], {}))
     assert saved == []
 
 
@@ -215,21 +216,21 @@ def test_a_run_on_what_cannot_be_heard_learns_the_rest_up_to_the_limit(tmp_path:
     recipe = toy.recipe_of(tmp_path, settings)
     good = toy.make_pack(7)
     changed = {
-        (0, 0): replace(good, refused=("a.wav: too short",)),
-        (1, 0): toy.empty_pack(["b.wav: no such file"]),
-        (1, 1): toy.empty_pack([]),
-        (3, 1): replace(good, refused=("c.wav: silent", "d.wav: silent")),
+        (0, 0): replace(good, refused=(Refusal("m:1", "a.wav: too short"),)),
+        (1, 0): toy.empty_pack([Refusal("m:2", "b.wav: no such file")]),
+        (1, 1): toy.empty_pack([Refusal("m:1", "a.wav: too short")] * 9),
+        (3, 1): replace(good, refused=(Refusal("m:3", "c.wav: silent"), Refusal("m:4", "d.wav: silent"))),
     }
     saved: list[Point] = []
     run = run_of(recipe, save=saved.append)
     with pytest.raises(UserError) as caught:
-        train(run, stream_of(recipe, changed), Point(0, {}, 0, {}))
+        train(run, stream_of(recipe, changed), Point(0, {}, [], {}))
     sentence = str(caught.value)
     assert "4 samples could not be heard, more than data.max_refused (3); the last: d.wav: silent" in sentence
     reports = run.listeners[0].reports
     assert [report.refused for report in reports] == [("a.wav: too short",), ("b.wav: no such file",), ()]
     assert (reports[1].tokens, reports[1].logged, reports[1].grad_norm) == (0, {}, 0)
-    assert [(point.step, point.refused, point.stream) for point in saved] == [(3, 2, {"next": 3})]
+    assert [(point.step, point.refused, point.stream) for point in saved] == [(3, ["m:1", "m:2"], {"next": 3})]
     lines = [json.loads(line) for line in (tmp_path / "refused.jsonl").read_text().splitlines()]
     assert lines == [{"step": 4, "why": "c.wav: silent"}, {"step": 4, "why": "d.wav: silent"}]
 
@@ -243,8 +244,8 @@ def test_a_step_without_anything_to_learn_moves_nothing(tmp_path: Path):
         def step(self, report: Any) -> None:
             after.append(run.trainee.model.multi_modal_projector.linear.weight.detach().clone())
 
-    changed = {(1, 0): toy.empty_pack(["gone"])}
-    train(replace(run, listeners=(Look(),)), stream_of(recipe, changed), Point(0, {}, 0, {}))
+    changed = {(1, 0): toy.empty_pack([Refusal("m:1", "gone")])}
+    train(replace(run, listeners=(Look(),)), stream_of(recipe, changed), Point(0, {}, [], {}))
     assert torch.equal(after[0], after[1])
 
 
@@ -252,20 +253,20 @@ def test_words_alone_teach_a_projector_nothing_and_break_nothing(tmp_path: Path)
     recipe = toy.recipe_of(tmp_path, {"steps": 2, "data": {"packs_per_step": 1}, "phases": [{"projector": 1e-2}]})
     run = run_of(recipe)
     changed = {(step, 0): toy.make_pack(step, with_sound=False) for step in range(2)}
-    train(run, stream_of(recipe, changed), Point(0, {}, 0, {}))
+    train(run, stream_of(recipe, changed), Point(0, {}, [], {}))
     assert [report.grad_norm for report in run.listeners[0].reports] == [0, 0]
 
 
 def test_half_precision_keeps_float32_masters(tmp_path: Path):
     recipe = toy.recipe_of(tmp_path, {"steps": 4, "dtype": "bfloat16", "phases": [{"projector": 1e-2}]})
     run = run_of(recipe)
-    train(run, stream_of(recipe), Point(0, {}, 0, {}))
+    train(run, stream_of(recipe), Point(0, {}, [], {}))
     dtypes = {name: one.dtype for name, one in run.trainee.model.named_parameters()}
     assert dtypes.pop("multi_modal_projector.linear.weight") == torch.float32
     assert dtypes.pop("multi_modal_projector.linear.bias") == torch.float32
     assert set(dtypes.values()) == {torch.bfloat16}
     exact = run_of(replace(recipe, dtype="float32"))
-    train(exact, stream_of(recipe), Point(0, {}, 0, {}))
+    train(exact, stream_of(recipe), Point(0, {}, [], {}))
     losses, others = ([r.logged["loss"] for r in one.listeners[0].reports] for one in (run, exact))
     assert losses == pytest.approx(others, rel=0.02)
     assert losses != others
@@ -319,3 +320,26 @@ def test_a_signal_is_heard_once_and_then_does_what_it_did():
         assert (asked(), told) == (False, [signal.SIGINT] * 2)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_sample_counts_once_however_often_it_is_drawn_before_and_after_a_restart(tmp_path: Path):
+    recipe = toy.recipe_of(
+        tmp_path, {"steps": 4, "data": {"packs_per_step": 2, "max_refused": 1}, "save": {"every": 0}}
+    )
+    torn = replace(toy.make_pack(7), refused=(Refusal("m:1", "torn.wav: no sound"),) * 3)
+    changed = {(step, part): torn for step in range(4) for part in range(2)}
+    run = run_of(recipe)
+    end = train(run, stream_of(recipe, changed), Point(0, {}, [], {}))
+    assert (end.step, end.refused) == (4, ["m:1"])
+    assert [report.refused for report in run.listeners[0].reports] == [("torn.wav: no sound",), (), (), ()]
+
+    again = run_of(replace(recipe, steps=8))
+    end = train(again, stream_of(recipe, changed), replace(end, step=0))
+    assert (end.refused, {report.refused for report in again.listeners[0].reports}) == (["m:1"], {()})
+
+
+def test_a_lower_limit_counts_from_the_next_sample_on(tmp_path: Path):
+    recipe = toy.recipe_of(
+        tmp_path, {"steps": 2, "data": {"packs_per_step": 2, "max_refused": 0}, "save": {"every": 0}}
+    )
+    assert train(run_of(recipe), stream_of(recipe), Point(0, {}, ["m:1", "m:2"], {})).step == 2

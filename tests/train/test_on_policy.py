@@ -13,6 +13,7 @@ from auricle.data import Example, Labelled, Pack, Preference, Recording, make_pa
 from auricle.data.hear import Hearing
 from auricle.data.modes import sft_make
 from auricle.data.prompts import read_bank
+from auricle.data.refusal import Refusal
 from auricle.data.stream import Step
 from auricle.train.judges import Case, Judge, Verdict, each
 from auricle.train.on_policy import OnPolicy, rollout_make
@@ -43,7 +44,7 @@ def prompts(hearing: Hearing, recordings: list[Path]) -> Pack:
         Example(text, None, (), "m:2", "s", "analysis"),
         Example(RawPrompt((Audio(), "Listen:")), " Yes.", (two,), "m:3", "s", "asr"),
     )
-    return make_pack(hearing.hear(examples, RNG(0)), refused=("m:9: cannot hear it",))
+    return make_pack(hearing.hear(examples, RNG(0)), refused=(Refusal("m:9", "m:9: cannot hear it"),))
 
 
 class Judged:

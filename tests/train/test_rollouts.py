@@ -107,6 +107,17 @@ def run(engine: Watched) -> Callable[..., RolloutReport]:
     return start
 
 
+def test_recordings_in_a_shard_are_refused_before_anything_is_drawn(
+    records: list[Labelled], run: Callable[..., RolloutReport], engine: Watched, tmp_path: Path
+):
+    out = tmp_path / "new" / "pairs.jsonl"
+    inside = replace(records[-1], recordings=(Recording(tmp_path / "s.tar", 512, 99),))
+    with pytest.raises(UserError, match="m:8: the recording lies inside a shard, which a line cannot name; unpack"):
+        run(iter([*records[:-1], inside]), out)
+    assert engine.num_branched == 0
+    assert not out.parent.exists()
+
+
 def test_pairs_become_a_manifest_that_training_reads(
     records: list[Labelled], run: Callable[..., RolloutReport], tmp_path: Path
 ):

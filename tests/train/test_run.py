@@ -38,13 +38,14 @@ def recipe(tmp_path: Path, checkpoint_dir: Path, recordings: list[Path]) -> Reci
     ]
     for name, lines in (("asr", asr), ("dpo", turns)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    source = (SourceSettings(tmp_path / "asr.jsonl"),)
+    shutil.copytree(tmp_path, tmp_path / "heldout")  # the same sound in other files
+    source, heldout = (SourceSettings(tmp_path / "asr.jsonl"),), (SourceSettings(tmp_path / "heldout" / "asr.jsonl"),)
     return Recipe(
         model=str(checkpoint_dir),
         out=tmp_path / "run",
         steps=4,
         device="cpu",
-        data=DataSettings(train=source, heldout=source, pack_tokens=150, packs_per_step=2, num_workers=0),
+        data=DataSettings(train=source, heldout=heldout, pack_tokens=150, packs_per_step=2, num_workers=0),
         phases=(PhaseSettings(projector=1e-2, decoder=1e-3, encoder=1e-3),),
         watch=WatchSettings(every=2, num_heldout=3, num_answers=1),
         save=SaveSettings(every=2, keep=1),
@@ -52,8 +53,10 @@ def recipe(tmp_path: Path, checkpoint_dir: Path, recordings: list[Path]) -> Reci
 
 
 def preferences(recipe: Recipe, **changes: object) -> Recipe:
-    source = (SourceSettings(recipe.out.parent / "dpo.jsonl"),)
-    return replace(recipe, data=replace(recipe.data, train=source, heldout=source), **changes)
+    train, heldout = (
+        (SourceSettings(folder / "dpo.jsonl"),) for folder in (recipe.out.parent, recipe.out.parent / "heldout")
+    )
+    return replace(recipe, data=replace(recipe.data, train=train, heldout=heldout), **changes)
 
 
 def metrics(out: Path) -> list[dict]:
@@ -119,10 +122,12 @@ def test_adapters_end_up_in_the_model_and_beside_it(recipe: Recipe, checkpoint_d
 def test_a_recording_that_cannot_be_heard_is_named_and_too_many_end_the_run(recipe: Recipe):
     (recipe.out.parent / "900hz.wav").write_bytes(b"no sound")
     with pytest.raises(
-        UserError, match=r"samples could not be heard, more than data.max_refused \(1\); the last: .*900hz"
+        UserError, match=r"1 samples could not be heard, more than data.max_refused \(0\); the last: .*900hz"
     ):
-        run(replace(recipe, data=replace(recipe.data, heldout=(), max_refused=1)), "pretrain")
+        run(replace(recipe, data=replace(recipe.data, heldout=(), max_refused=0)), "pretrain")
     assert "900hz.wav" in (recipe.out / "refused.jsonl").read_text()
+    run(replace(recipe, data=replace(recipe.data, heldout=(), max_refused=1)), "pretrain")
+    assert (recipe.out / "refused.jsonl").read_text().count("900hz.wav") == 1
 
 
 def test_bad_lines_are_named_before_a_model_is_read(recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
@@ -133,7 +138,7 @@ def test_bad_lines_are_named_before_a_model_is_read(recipe: Recipe, monkeypatch:
         "auricle.train.opening.read_checkpoint", lambda *given, **named: pytest.fail("a model was read")
     )
     with pytest.raises(
-        UserError, match=r"the data have 4 bad lines: .*asr.jsonl:2: no such file: .*asr.jsonl:4: .*audio"
+        UserError, match=r"the data have 2 bad lines: .*asr.jsonl:2: no such file: .*asr.jsonl:4: .*audio"
     ):
         run(recipe, "pretrain")
     with pytest.raises(UserError, match=r"data.train names no data set; give one, for example data.train="):

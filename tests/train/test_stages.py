@@ -9,6 +9,7 @@ import pytest
 
 from auricle.conversation import Audio, Message, RawPrompt
 from auricle.data import Dialogue, Labelled, Preference, Recording
+from auricle.data.settings import BalanceSettings, DataSettings, VoiceSettings
 from auricle.data.source import Source
 from auricle.errors import UserError
 from auricle.train.objective import CrossEntropy
@@ -103,10 +104,33 @@ def test_a_source_without_labelled_recordings_is_refused():
 
 def test_stage_2_is_drawn_by_its_ratios():
     records = [chat(0), *(replace(chat(n), complexity="complex") for n in range(1, 3))]
-    found = weighted("sft", Recipe(), [Source("d", records, 1.0)])
+    [as_it_is] = weighted("sft", Recipe(), [Source("d", records, 2.0)]).sources
+    assert (as_it_is.weight, as_it_is.record_weights) == (2.0, None)
+    found = weighted("sft", balanced(BalanceSettings()), [Source("d", records, 1.0)])
     weights = found.sources[0].record_weights
     assert weights[0] / sum(weights) == pytest.approx(0.3, abs=1e-3)
     assert "mode: no record is analysis, its 50% go to the others" in found.notes
+    [even] = weighted("sft", balanced(BalanceSettings(complexity=(2, 2))), [Source("d", records, 1.0)]).sources
+    assert even.record_weights[0] / sum(even.record_weights) == pytest.approx(0.5, abs=1e-3)
+
+
+def balanced(settings: BalanceSettings) -> Recipe:
+    return replace(Recipe(), data=DataSettings(balance=settings))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_of_stage_2_alone_bend_the_weights(name: str):
+    settings = {stage: preset(stage, name).data.balance for stage in STAGES}
+    assert settings == {"pretrain": None, "sft": BalanceSettings(), "dpo": None}
+
+
+def test_a_recipe_says_how_lively_voice_chats_are():
+    records = [*(chat(number) for number in range(9)), labelled(77, target="Um.")]
+    recipe = replace(Recipe(), data=DataSettings(voice=VoiceSettings(join=0, interrupt=0, filler=1)))
+    stage = supervised_stage("sft", recipe, [Source("all", records, 1.0)])
+    for number in range(50):
+        [example] = stage.make(records[0], np.random.default_rng(number))
+        assert (len(example.prompt), len(example.recordings)) == (4, 3)
 
 
 def test_stage_3_is_drawn_by_the_recipes_shares():

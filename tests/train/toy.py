@@ -21,6 +21,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 
 from auricle.data import Label, Pack
+from auricle.data.refusal import Refusal
 from auricle.data.settings import DataSettings
 from auricle.data.stream import Step
 from auricle.model import AudioEncoderConfig, DecoderConfig, PackedInput, Qwen2Audio, Qwen2AudioConfig
@@ -91,7 +92,7 @@ def make_pack(seed: int, *, with_sound: bool = True, num_sequences: int = 2) -> 
     return Pack(inputs, places_P, ids_T[places_P + 1], torch.tensor(owners), labels)
 
 
-def empty_pack(refused: Sequence[str]) -> Pack:
+def empty_pack(refused: Sequence[Refusal]) -> Pack:
     """Nothing of it could be heard."""
     nothing = torch.zeros(0, dtype=torch.int64)
     return Pack(PackedInput(nothing, (), (), (), ()), nothing, nothing, nothing, (), tuple(refused))

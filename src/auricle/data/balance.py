@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from auricle.data.complexity import COMPLEXITIES, LONG_ANSWER_WORDS, judge_complexity, num_words
 from auricle.data.durations import duration_s
 from auricle.data.modes import kind_of
 from auricle.data.records import Dialogue, Labelled, Record, Recording
+from auricle.data.settings import BalanceSettings
 from auricle.data.source import Source
 from auricle.data.tasks import task_named
 from auricle.errors import UserError
@@ -25,37 +25,6 @@ class Cell(NamedTuple):
     length: str
     mode: str
     complexity: str
-
-
-def _shares(**shares: float) -> Mapping[str, float]:
-    return MappingProxyType({name.replace("_", " "): share for name, share in shares.items()})
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """What is asked for, as parts of all draws; classes without a record leave theirs to the others.
-
-    complexity: the brief's 3 : 7. length: short and long alike, as the brief has them, and a little of what lies
-    between; of the draws that hear anything. mode: ours, the brief gives none.
-    most_change: no record is drawn so many times more often, or more seldom, than its source's weight alone has it.
-    """
-
-    length: Mapping[str, float] = field(default_factory=lambda: _shares(short=0.45, medium=0.1, long=0.45))
-    mode: Mapping[str, float] = field(
-        default_factory=lambda: _shares(analysis=0.5, voice_chat=0.35, interleaved=0.1, text=0.05)
-    )
-    complexity: Mapping[str, float] = field(default_factory=lambda: _shares(simple=0.3, complex=0.7))
-    most_change: float = 20.0
-
-    def __post_init__(self) -> None:
-        for axis, names in _CLASSES.items():
-            stated = getattr(self, axis)
-            if set(stated) != set(names) or min(stated.values()) <= 0:
-                raise UserError(
-                    f"shares of {axis}: got {dict(stated)}, expected a number above 0 for {', '.join(names)}"
-                )
-        if not self.most_change >= 1:
-            raise UserError(f"most_change must be at least 1: got {self.most_change}; 1 leaves the draws as they are")
 
 
 _CLASSES = {
@@ -99,7 +68,7 @@ def cell_of(record: Record) -> Cell:
     return Cell(length, kind_of(record), record.complexity or judge_complexity(record.messages))
 
 
-def balanced(sources: Sequence[Source], shares: Shares | None = None) -> Balance:
+def balanced(sources: Sequence[Source], settings: BalanceSettings | None = None) -> Balance:
     """Weights under which the draws have the stated shares, as near to the sources' own weights as they allow.
 
     Iterative proportional fitting (Deming and Stephan 1940) over the classes that the data have, within
@@ -107,12 +76,12 @@ def balanced(sources: Sequence[Source], shares: Shares | None = None) -> Balance
 
     Args:
         sources: every record is read once; headers of recordings whose length no line states, too.
-        shares: None for the defaults.
+        settings: None for the defaults.
 
     Raises:
         UserError: there is no record at all whose classes can be told.
     """
-    shares = shares or Shares()
+    settings = settings or BalanceSettings()
     cells = [[_readable_cell(source, place) for place in range(len(source.records))] for source in sources]
     natural: dict[Cell, float] = {}
     counts: dict[Cell, int] = {}
@@ -127,8 +96,8 @@ def balanced(sources: Sequence[Source], shares: Shares | None = None) -> Balance
         raise UserError("no record of the data can be read, so nothing can be balanced; see auricle data validate")
     total = sum(natural.values())
     natural = {cell: weight / total for cell, weight in natural.items()}
-    stated = _stated(natural, shares)
-    fitted = _fit(natural, stated, shares.most_change)
+    stated = _stated(natural, settings)
+    fitted = _fit(natural, stated, settings.most_change)
     factor: dict[Cell | None, float] = {cell: fitted[cell] / natural[cell] for cell in natural}
     weighted = tuple(
         _reweighted(source, [factor.get(cell, 1.0) for cell in of_source])
@@ -141,7 +110,7 @@ def balanced(sources: Sequence[Source], shares: Shares | None = None) -> Balance
         {axis: {name: int(number) for name, number in of.items()} for axis, of in numbers.items()},
         stated,
         expected,
-        tuple(_shortfalls(shares, stated, expected)),
+        tuple(_shortfalls(settings, stated, expected)),
     )
 
 
@@ -159,11 +128,17 @@ def _length(recordings: Sequence[Recording]) -> str:
     return "short" if longest_s < SHORT_S else "medium" if longest_s < LONG_S else "long"
 
 
-def _stated(natural: Mapping[Cell, float], shares: Shares) -> dict[str, dict[str, float]]:
+def _asked(settings: BalanceSettings, axis: str) -> dict[str, float]:
+    """By class, adding up to 1."""
+    shares = getattr(settings, axis)
+    return {name: share / sum(shares) for name, share in zip(_CLASSES[axis], shares, strict=True)}
+
+
+def _stated(natural: Mapping[Cell, float], settings: BalanceSettings) -> dict[str, dict[str, float]]:
     """What is asked of the classes that there are; lengths share what the conversations without sound leave."""
     stated: dict[str, dict[str, float]] = {}
     for axis in ("mode", "complexity", "length"):
-        asked = {name: share for name, share in getattr(shares, axis).items() if _marginal(natural, axis).get(name)}
+        asked = {name: share for name, share in _asked(settings, axis).items() if _marginal(natural, axis).get(name)}
         whole = 1 - (_silent_share(natural, stated["mode"]) if axis == "length" else 0.0)
         stated[axis] = {name: whole * share / sum(asked.values()) for name, share in asked.items()}
         if axis == "length" and whole < 1:
@@ -229,17 +204,17 @@ def _reweighted(source: Source, factors: Sequence[float]) -> Source:
 
 
 def _shortfalls(
-    shares: Shares, stated: Mapping[str, Mapping[str, float]], expected: Mapping[str, Mapping[str, float]]
+    settings: BalanceSettings, stated: Mapping[str, Mapping[str, float]], expected: Mapping[str, Mapping[str, float]]
 ) -> list[str]:
     sentences = []
     for axis in _CLASSES:
-        for name, share in getattr(shares, axis).items():
+        for name, share in _asked(settings, axis).items():
             got = expected[axis][name]
             if name not in stated[axis]:
                 sentences.append(f"{axis}: no record is {name}, its {share:.0%} go to the others")
             elif abs(got - stated[axis][name]) > _NEAR:
                 sentences.append(
                     f"{axis}: {name} gets {got:.1%} of the draws, not {stated[axis][name]:.1%}: the classes of the "
-                    f"records do not allow it within a change of {shares.most_change:g} times"
+                    f"records do not allow it within a change of {settings.most_change:g} times"
                 )
     return sentences

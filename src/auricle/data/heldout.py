@@ -14,8 +14,8 @@ from auricle.data.loader import hear_group, leaving_out
 from auricle.data.mixture import draw_generator
 from auricle.data.pack import Label, Pack, make_pack
 from auricle.data.packer import Packer, Piece
-from auricle.data.plan import naming
 from auricle.data.records import Group, Record, Recording
+from auricle.data.refusal import Refusal, naming
 from auricle.data.source import Hear, Make, Measure
 from auricle.errors import UserError
 from auricle.prepare import Prepared
@@ -58,7 +58,7 @@ def hear_groups(groups: Sequence[Group], measure: Measure, hear: Hear, pack_toke
     packs = []
     for pieces in [*(pack for pack in finished if pack is not None), *packer.rest()]:
         sequences: list[tuple[Prepared, Label]] = []
-        refused: list[str] = []
+        refused: list[Refusal] = []
         for piece in pieces:
             group = groups[piece.record]
             with leaving_out(group[0].where, refused):

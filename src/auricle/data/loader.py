@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from auricle.data.mixture import draw_generator
 from auricle.data.pack import Label, Pack, make_pack
-from auricle.data.plan import naming
 from auricle.data.records import Group, Record
+from auricle.data.refusal import Refusal
 from auricle.data.source import Hear, Make
 from auricle.errors import UserError
 from auricle.prepare import Prepared
@@ -33,7 +33,7 @@ class PackRequest:
     """A pack to be heard: draw number, tokens at most and record of each piece, and what was refused already."""
 
     pieces: tuple[tuple[int, int, Record], ...]
-    refused: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,12 @@ class PackMaker:
 
 
 @contextmanager
-def leaving_out(where: str, refused: list[str]) -> Iterator[None]:
-    """What a user did wrong inside is a sentence more in `refused`."""
+def leaving_out(where: str, refused: list[Refusal]) -> Iterator[None]:
+    """What a user did wrong inside is one more in `refused`."""
     try:
         yield
     except UserError as error:
-        refused.append(naming(where, error))
+        refused.append(Refusal.of(where, error))
 
 
 def hear_group(hear: Hear, group: Group, rng: np.random.Generator, tokens: int) -> Sequence[tuple[Prepared, Label]]:

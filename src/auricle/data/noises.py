@@ -10,11 +10,9 @@ import numpy as np
 from auricle import units
 from auricle.audio.load import blocks
 from auricle.data.effects import fast_length
+from auricle.data.reading import is_recording
 from auricle.errors import UserError
 
-_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aiff", ".au", ".flac", ".m4a", ".mka", ".mp3", ".mp4", ".ogg", ".opus", ".wav", ".webm", ".wma"}
-)
 _LONGEST_S = 300  # heard of one noise recording, from its start
 _KEPT_SAMPLES = 2**24  # 17 minutes, 64 MiB, in each worker
 _LOWEST_HZ = 20.0  # below it the power stays
@@ -74,7 +72,7 @@ class NoiseFolder:
 
     def _list(self) -> list[Path]:
         if not self._paths:
-            self._paths = sorted(path for path in self.folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+            self._paths = sorted(path for path in self.folder.rglob("*") if is_recording(path.name))
         if not self._paths:
             raise UserError(f"no noise in {self.folder}: got no audio file, expected a folder of them; check the path")
         return self._paths

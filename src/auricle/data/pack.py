@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from auricle import units
+from auricle.data.refusal import Refusal
 from auricle.model import PackedInput
 from auricle.prepare import Prepared, pack
 
@@ -30,7 +31,7 @@ class Pack:
     places: int64 [supervised], the token at each predicts `targets` [supervised]; `sequences` [supervised] says to
     which sequence each belongs.
     labels: one per sequence; where groups are pairs, sequences 2 i and 2 i + 1 are chosen and rejected.
-    refused: one sentence for each group that could not be heard and was left out.
+    refused: each record that could not be read or heard and was left out, and why.
     """
 
     inputs: PackedInput
@@ -38,7 +39,7 @@ class Pack:
     targets: torch.Tensor
     sequences: torch.Tensor
     labels: tuple[Label, ...]
-    refused: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
     def to(self, device: torch.device) -> "Pack":
         """The same pack on another device."""
@@ -51,7 +52,7 @@ class Pack:
         return sum(self.inputs.num_frames) / units.FRAMES_PER_S
 
 
-def make_pack(sequences: Sequence[tuple[Prepared, Label]], refused: Sequence[str] = ()) -> Pack:
+def make_pack(sequences: Sequence[tuple[Prepared, Label]], refused: Sequence[Refusal] = ()) -> Pack:
     """Sequences in their order; the ids that their prompts mark for the loss are the targets.
 
     Raises:

@@ -6,7 +6,9 @@ from typing import Any
 
 from auricle.data.mixture import Draw, Mixture, draw_generator
 from auricle.data.packer import Packer, Piece
+from auricle.data.reading import where_of
 from auricle.data.records import Record
+from auricle.data.refusal import Refusal
 from auricle.data.source import Make, Measure, Source
 from auricle.errors import UserError
 
@@ -15,10 +17,10 @@ MOST_REFUSED_RUNNING = 1000  # records one after another; then nothing fits, and
 
 @dataclass(frozen=True, slots=True)
 class PlannedPack:
-    """What a pack will hold. refused: one sentence for each record that was refused while it was filled."""
+    """What a pack will hold. refused: each record that was refused while it was filled, and why."""
 
     pieces: tuple[Piece, ...]
-    refused: tuple[str, ...]
+    refused: tuple[Refusal, ...]
 
     @property
     def tokens(self) -> int:
@@ -53,20 +55,24 @@ class Plan:
         """The record that was drawn."""
         return self._sources[draw.source].records[draw.record]
 
+    def where(self, draw: Draw | Piece) -> str:
+        """Its place, which is known of a record that cannot be read, too."""
+        return where_of(self._sources[draw.source].records, draw.record)
+
     def pack(self) -> PlannedPack:
         """The next one.
 
         Raises:
             UserError: so many records in a row were refused that the data cannot be meant.
         """
-        refused: list[str] = []
+        refused: list[Refusal] = []
         num_running = 0
         while num_running < MOST_REFUSED_RUNNING:
             draw = self._mixture.draw()
             try:
                 pieces = self._packer.add(self._piece(draw))
             except UserError as error:
-                refused.append(naming(self.record(draw).where, error))
+                refused.append(Refusal.of(self.where(draw), error))
                 num_running += 1
                 continue
             if pieces is not None:
@@ -74,7 +80,7 @@ class Plan:
             num_running = 0
         raise UserError(
             f"nothing to learn from: {num_running} records in a row were refused, expected usable ones; "
-            f"the last: {refused[-1]}"
+            f"the last: {refused[-1].why}"
         )
 
     def state(self) -> dict[str, Any]:
@@ -97,8 +103,3 @@ class Plan:
                 "nothing is cut, so give a shorter recording or text, or raise max_tokens"
             )
         return Piece(*draw, tokens)
-
-
-def naming(where: str, error: UserError) -> str:
-    """What went wrong, with the place in the data where the message does not name it."""
-    return str(error) if where in str(error) else f"{where}: {error}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from auricle.conversation import Audio, Message
-from auricle.data.records import Labelled, Preference, Recording
+from auricle.data.records import Labelled, Preference, Record, Recording
 from auricle.errors import UserError
 
 TRANSCRIBE = (
@@ -130,13 +130,23 @@ def to_line(preference: Preference, folder: Path, more: Mapping[str, object] | N
     return line | dict(more or {})
 
 
+def check_files(records: Iterable[Record]) -> None:
+    """Raise UserError, before any work is done, where a record's recordings are none that `to_line` can name."""
+    for record in records:
+        _check_files(record.recordings, record.where)
+
+
+def _check_files(recordings: Sequence[Recording], where: str) -> None:
+    if any(recording.offset is not None for recording in recordings):
+        raise UserError(f"{where}: the recording lies inside a shard, which a line cannot name; unpack the shard first")
+
+
 def _written(turn: Message) -> str:
     return "".join("<audio>" if isinstance(part, Audio) else part for part in turn.content)
 
 
 def _names(recordings: Sequence[Recording], folder: Path, where: str) -> list[str]:
-    if any(recording.offset is not None for recording in recordings):
-        raise UserError(f"{where}: the recording lies inside a shard, which a line cannot name; unpack the shard first")
+    _check_files(recordings, where)
     paths = [recording.path.resolve() for recording in recordings]
     inside = folder.resolve()
     return [str(path.relative_to(inside) if path.is_relative_to(inside) else path) for path in paths]

@@ -40,6 +40,11 @@ class RecordList(Sequence[Record]):
         return (self.read(index) for index in range(len(self)))
 
 
+def where_of(records: Sequence[Record], index: int) -> str:
+    """The place of a record: of a list that knows it, without reading the record."""
+    return records.where(index) if isinstance(records, RecordList) else records[index].where
+
+
 def is_recording(name: str) -> bool:
     """Whether a file of this name holds sound."""
     return PurePath(name).suffix.lower() in RECORDINGS

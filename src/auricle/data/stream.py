@@ -13,6 +13,8 @@ from typing import Any
 from auricle.data.loader import PackMaker, PackRequest, load_packs
 from auricle.data.pack import Pack
 from auricle.data.plan import Plan, PlannedPack
+from auricle.data.records import Record
+from auricle.data.refusal import Refusal
 from auricle.data.source import Hear, Make, Measure, Source
 from auricle.errors import UserError
 
@@ -173,14 +175,24 @@ class _Ahead:
             self._failure = error
             return
         if len(self._current) in self._own:
-            pieces = [(piece.number, piece.tokens, self._plan.record(piece)) for piece in pack.pieces]
-            self._requests.append(PackRequest(tuple(pieces), pack.refused))
+            self._requests.append(self._request(pack))
         self._current.append(pack)
         if len(self._current) == self._packs_per_step:
             num_tokens = sum(pack.tokens for pack in self._current)
             room = sum(max(pack.tokens, self._pack_tokens) for pack in self._current)
             self._steps.append((num_tokens / room, self._plan.state()))
             self._current = []
+
+    def _request(self, pack: PlannedPack) -> PackRequest:
+        """Records are read once more; one that has turned bad since it was planned is left out."""
+        pieces: list[tuple[int, int, Record]] = []
+        refused = list(pack.refused)
+        for piece in pack.pieces:
+            try:
+                pieces.append((piece.number, piece.tokens, self._plan.record(piece)))
+            except UserError as error:
+                refused.append(Refusal.of(self._plan.where(piece), error))
+        return PackRequest(tuple(pieces), tuple(refused))
 
 
 def _check(**least: tuple[int, int]) -> None:

@@ -2,44 +2,20 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from auricle.conversation import Audio, Message
 from auricle.data.records import Dialogue, Labelled, Record, Recording
+from auricle.data.settings import VoiceSettings
 from auricle.data.survey import planned_s
-from auricle.errors import UserError
 
 # What people say while they think, in the languages of the published model.
 _HESITATIONS = (
     "um uh uhm er erm hm hmm mm mhm ah eh äh ähm euh heu ehm este eeh 嗯 呃 啊 えっと えーと あの うーん 음 어"
 )
 HESITATIONS = frozenset(_HESITATIONS.split())
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceSettings:
-    """How often a voice chat is changed on its way, as shares of the draws.
-
-    join: others of its source follow it, up to `most_turns` of the user and `longest_s` of sound. interrupt: an answer
-    is cut short by the user's next turn. filler: a recording of hesitation stands before the words of a turn.
-    """
-
-    join: float = 0.2
-    most_turns: int = 5
-    longest_s: float = 120.0
-    interrupt: float = 0.1
-    filler: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name in ("join", "interrupt", "filler"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"{name} must lie in 0 to 1: got {getattr(self, name)}; it is a share of voice chats")
-        if self.most_turns < 2:
-            raise UserError(f"most_turns must be at least 2: got {self.most_turns}; set join to 0 for none")
-        if not self.longest_s > 0:
-            raise UserError(f"longest_s must be above 0: got {self.longest_s}; set join to 0 for none")
 
 
 def interrupted(dialogue: Dialogue, rng: np.random.Generator) -> Dialogue:

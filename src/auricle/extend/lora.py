@@ -1,17 +1,19 @@
 """Low-rank adapters beside frozen weights, made by peft: put in, switched off for a reference, merged, written."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from auricle.errors import UserError
 from auricle.extend.frozen import FrozenLinear, freeze_in_bits
 from auricle.extend.settings import LoraSettings
+from auricle.extend.whole import whole
 from auricle.model import Qwen2Audio
 from auricle.weights import to_nested
 
@@ -75,23 +77,31 @@ def without_lora(model: nn.Module) -> Iterator[None]:
 
 
 def merge_lora(model: Qwen2Audio) -> None:
-    """Add every adapter to the weight beside it and take it out; a packed weight is unpacked for good."""
+    """Add every adapter to the weight beside it and take it out; a packed weight is unpacked for good.
+
+    Where the model lies in shards all ranks call; a packed weight is whole on each of them and stays so.
+    """
     for name, layer in _adapted(model).items():
         base = _plain(layer.get_base_layer())
-        base.weight.data += layer.get_delta_weight("default").to(base.weight.dtype)
+        delta = layer.get_delta_weight("default").to(base.weight.dtype)
+        base.weight.data += delta if hasattr(base.weight, "full_tensor") else whole(delta)
         _replace(model, name, base)
     for name, module in list(model.named_modules()):
         if isinstance(module, FrozenLinear):
             _replace(model, name, _plain(module))
 
 
-def write_adapter(model: Qwen2Audio, settings: LoraSettings, *, base: str, directory: Path) -> None:
+def write_adapter(
+    model: Qwen2Audio, settings: LoraSettings, tensors: Mapping[str, torch.Tensor], *, base: str, directory: Path
+) -> None:
     """adapter_config.json and adapter_model.safetensors, which `peft.PeftModel.from_pretrained` reads beside
     transformers' model of the same base.
 
     Args:
         model: with adapters.
         settings: what they were made with.
+        tensors: whole, by the model's names: all adapters', and of each other part that moved, such as the projector,
+            all that it holds; such a part is peft's `modules_to_save`.
         base: the directory or hub id of the model they belong to, as others will find it.
         directory: gets both files.
     """
@@ -102,13 +112,13 @@ def write_adapter(model: Qwen2Audio, settings: LoraSettings, *, base: str, direc
     names = [to_nested(name + ".")[:-1] for name in _adapted(model)]
     config = _config(peft, settings, names)
     config.base_model_name_or_path, config.task_type, config.inference_mode = base, _TASK, True
+    config.modules_to_save = sorted({name.partition(".")[0] for name in tensors if not is_adapter(name)}) or None
     config.save_pretrained(str(directory))
-    tensors = {
+    named = {
         f"base_model.model.{to_nested(name).replace('.default.', '.')}": tensor.detach().cpu().contiguous()
-        for name, tensor in model.state_dict().items()
-        if is_adapter(name)
+        for name, tensor in tensors.items()
     }
-    save_file(tensors, directory / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(named, directory / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
 def _config(peft: ModuleType, settings: LoraSettings, targets: list[str]) -> Any:

@@ -1,6 +1,9 @@
 """Activations that are computed again in the backward instead of being kept."""
 
+import contextlib
 import functools
+import importlib
+import operator
 from typing import Any, Literal
 
 import torch
@@ -10,14 +13,15 @@ from auricle.model import Qwen2Audio
 
 How = Literal["none", "full", "selective"]
 
-_COSTLY = (  # results that are kept by `selective`: matrix products and attention
-    torch.ops.aten.mm.default,
-    torch.ops.aten.addmm.default,
-    torch.ops.aten.bmm.default,
-    torch.ops.aten.baddbmm.default,
-    torch.ops.aten._scaled_dot_product_flash_attention.default,
-    torch.ops.aten._scaled_dot_product_efficient_attention.default,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
+COSTLY = (  # results that are kept by `selective`: matrix products and attention
+    *("aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm"),
+    "aten._scaled_dot_product_flash_attention",
+    "aten._scaled_dot_product_efficient_attention",
+    "aten._scaled_dot_product_cudnn_attention",
+    "aten._scaled_dot_product_fused_attention_overrideable",
+    "aten._scaled_dot_product_flash_attention_for_cpu",
+    *("aten._flash_attention_forward", "aten._efficient_attention_forward", "aten._cudnn_attention_forward"),
+    "torch_attn._varlen_attn",
 )
 
 
@@ -34,5 +38,17 @@ def recompute(model: Qwen2Audio, how: How) -> None:
         layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False, **contexts)
 
 
-def _keep_products(context: Any, operator: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
-    return CheckpointPolicy.MUST_SAVE if operator in _COSTLY else CheckpointPolicy.PREFER_RECOMPUTE
+def _keep_products(context: Any, called: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+    return CheckpointPolicy.MUST_SAVE if called in find_operators(COSTLY) else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+@functools.cache
+def find_operators(names: tuple[str, ...]) -> frozenset[Any]:
+    """Those that this torch has, by library and name; the varlen operator comes with its module."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("torch.nn.attention.varlen")
+    found = set()
+    for name in names:
+        with contextlib.suppress(AttributeError):
+            found.add(operator.attrgetter(f"{name}.default")(torch.ops))
+    return frozenset(found)

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from auricle.conversation import Message, RawPrompt, Sampling, count_audios
 from auricle.data import Example
+from auricle.data.formats import DIMENSIONS
+from auricle.data.modes import Kind
 from auricle.engines.interface import Request
 from auricle.engines.native import NativeEngine
 from auricle.errors import UserError
@@ -14,8 +17,9 @@ from auricle.model import Qwen2Audio
 from auricle.weights import Checkpoint
 
 TRANSCRIBED = frozenset({"asr"})
+CONVERSED = frozenset({*get_args(Kind), *DIMENSIONS, "preference"})
 LABELLED = frozenset({"emotion", "voice_activity", "speaker_identity", "language_identification", "vocal_sound"})
-"""Tasks of `data.tasks` that are scored by words, and those that are right or wrong."""
+"""Tasks that are scored by words: of `data.tasks`, and conversations of stage 2 and 3; and those right or wrong."""
 
 _MOST_TOKENS = 256
 
@@ -85,7 +89,10 @@ def answer(questions: Sequence[Question], checkpoint: Checkpoint, model: Qwen2Au
 
 
 def rates(answers: Sequence[HeldoutAnswer]) -> dict[str, float]:
-    """`wer` over the transcripts and `exact_match` over the labels, as far as there are some.
+    """Over the transcripts `wer`, over conversations `answer_wer`, over labels `exact_match`, as far as there are some.
+
+    `answer_wer` is the word error rate of an answer against the one in the data, whatever was asked: a curve that falls
+    as answers come nearer to those, no measure of how right an answer in other words is.
 
     Texts are compared without language tags, case and punctuation (Whisper's basic normaliser); Chinese, Japanese and
     Korean characters count as words, so that the rate there is one of characters.
@@ -94,12 +101,13 @@ def rates(answers: Sequence[HeldoutAnswer]) -> dict[str, float]:
         UserError: a package of the extra `eval` is missing.
     """
     values = {}
-    scored = [one for one in answers if one.task in TRANSCRIBED | LABELLED]
+    scored = [one for one in answers if one.task in TRANSCRIBED | CONVERSED | LABELLED]
     normal = _normaliser() if scored else str
     pairs = [(one.task, normal(one.reference), normal(one.hypothesis)) for one in scored]
-    edits = [word_edits(reference, said) for task, reference, said in pairs if task in TRANSCRIBED]
-    if any(edit.num_words for edit in edits):
-        values["wer"] = error_rate(edits)
+    for name, tasks in (("wer", TRANSCRIBED), ("answer_wer", CONVERSED)):
+        edits = [word_edits(reference, said) for task, reference, said in pairs if task in tasks]
+        if any(edit.num_words for edit in edits):
+            values[name] = error_rate(edits)
     right = [float(reference == said) for task, reference, said in pairs if task in LABELLED]
     if right:
         values["exact_match"] = sum(right) / len(right)

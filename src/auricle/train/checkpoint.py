@@ -39,13 +39,13 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class Point:
     """Where a run stands beside its tensors. Random numbers are seeded step by step and need no keeping.
 
-    step: steps done. stream: the state of the data after them. refused: samples left out so far.
-    recipe: stage and settings, plain values.
+    step: steps done. stream: the state of the data after them. refused: where the samples stand that were left out so
+    far, each once. recipe: stage and settings, plain values.
     """
 
     step: int
     stream: dict[str, Any]
-    refused: int
+    refused: list[str]
     recipe: dict[str, Any]
 
 

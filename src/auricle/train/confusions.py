@@ -11,7 +11,7 @@ import numpy as np
 from auricle.data import Labelled, Preference, Record
 from auricle.data.confusable import Confusable
 from auricle.data.noises import ColouredNoise, NoiseFolder
-from auricle.data.preferences import TRANSCRIBE, Length, misheard, swaps, tones, write_preferences
+from auricle.data.preferences import TRANSCRIBE, Length, check_files, misheard, swaps, tones, write_preferences
 from auricle.engines import Engine
 from auricle.errors import UserError
 from auricle.train.noisy import misheard_under_noise, noisy_preferences
@@ -67,13 +67,16 @@ def confusions(
         engine: hears what `misheard` keeps.
 
     Raises:
-        UserError: nothing to make pairs of, a recording that cannot be heard, or `misheard` without an engine.
+        UserError: nothing to make pairs of, a recording that cannot be heard or named, `misheard` without an engine, or
+            no pair, or none of tones where they were asked for; nothing is written then.
     """
     labelled = [record for record in records if isinstance(record, Labelled)]
     if not labelled:
         raise UserError("no labelled recordings: confusions are made of recordings with their transcripts or labels")
     if "misheard" in settings.kinds and engine is None:
         raise UserError("the kind misheard needs a model that hears; name one")
+    if {"swaps", "mishearings", "tones"} & {*settings.kinds}:  # the others write recordings of their own
+        check_files(labelled)
     out.parent.mkdir(parents=True, exist_ok=True)
     kept: Counter[str] = Counter()
 
@@ -81,6 +84,17 @@ def confusions(
         for kind, preference in _made(labelled, out, length, settings, engine):
             kept[kind] += 1
             yield preference
+        missing = [kind for kind in settings.kinds if not kept[kind]]
+        if "tones" in missing:
+            raise UserError(
+                "no tones: expected recordings labelled sincere and others labelled sarcastic; label some, or leave "
+                "the kind tones out"
+            )
+        if not kept:
+            raise UserError(
+                f"no pairs of the kinds {', '.join(missing)}: expected recordings whose answers are of like length; "
+                "give more of them, or raise the tolerance"
+            )
 
     write_preferences(counted(), out)
     return kept

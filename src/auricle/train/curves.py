@@ -48,7 +48,7 @@ PANELS = (
             ("1 - true / other audio", ("heldout/gap",)),
         ),
     ),
-    Panel("wer.png", (("held-out answers", ("heldout/wer", "heldout/exact_match")),)),
+    Panel("wer.png", (("held-out answers", ("heldout/wer", "heldout/answer_wer", "heldout/exact_match")),)),
     Panel(
         "preference.png",
         (

@@ -37,7 +37,7 @@ class DpoObjective:
             raise UserError(f"dpo.beta must lie in (0, 1]: got {beta}; 0.1 to 0.5 is usual")
         if not 0 <= nll_weight < float("inf"):
             raise UserError(f"dpo.nll_weight must not be negative: got {nll_weight}; 0 leaves the term out")
-        self._reference = reference
+        self.reference = reference
         self._beta = beta
         self._nll_weight = nll_weight
 
@@ -51,7 +51,7 @@ class DpoObjective:
         """The sum over the pack's pairs."""
         num_pairs = self.count(pack)
         logps_S = sequence_logps(nll_P, pack)
-        ratios_S = logps_S - self._reference.logps(pack).to(logps_S)
+        ratios_S = logps_S - self.reference.logps(pack).to(logps_S)
         losses_N = dpo_losses(ratios_S[0::2], ratios_S[1::2], self._beta)
         logged = {name: (sum_, num_pairs) for name, sum_ in self._rewards(logps_S.detach(), ratios_S.detach()).items()}
         logged["kl"] = (ratios_S.detach().sum().item(), float(len(nll_P)))

@@ -23,13 +23,15 @@ def show_packs(recipe: Recipe, stage: StageName, console: Console) -> None:
         UserError: whatever would keep the run from starting.
     """
     with open_run(recipe, stage) as run:
+        for note in run.notes:
+            console.print(note, style="yellow")
         packs = islice((pack for step in run.stream for pack in step.packs), NUM_PACKS)
         for number, pack in enumerate(packs):
             console.rule(f"pack {number}: {describe(pack)}")
             for line in sequences(pack, run.tokenizer, run.audio_id):
                 console.print(line, soft_wrap=True)
-            for sentence in pack.refused:
-                console.print(f"refused: {sentence}", style="yellow")
+            for refusal in pack.refused:
+                console.print(f"refused: {refusal.why}", style="yellow")
     console.print(Text.assemble("colours: ", ("learnt", LEARNT), ", ", ("read", READ), ", ", ("heard", HEARD)))
 
 

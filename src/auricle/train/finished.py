@@ -6,17 +6,18 @@ from pathlib import Path
 import torch
 
 from auricle.errors import UserError
-from auricle.extend import merge_lora, write_adapter
+from auricle.extend import LoraSettings, is_adapter, merge_lora, whole, write_adapter
+from auricle.model import Qwen2Audio
+from auricle.train.adapters import holds_everything, moved_in_full
 from auricle.train.distributed import Ranks
-from auricle.train.optimizer import whole
-from auricle.train.session import DTYPES
+from auricle.train.session import DTYPES, master_names
 from auricle.train.settings import Recipe
 from auricle.train.trainee import Trainee
 from auricle.weights import write_checkpoint
 
 
 def write_model(recipe: Recipe, ranks: Ranks, trainee: Trainee, source: Path) -> Path:
-    """OUT/model, in the dtype of the run's arithmetic; with adapters also OUT/adapter, and OUT/model has them merged.
+    """OUT/model, in the dtype of the run's arithmetic, adapters merged; and OUT/adapter, where it can say the same.
 
     All ranks call; the first one writes. The trainee has no adapters afterwards.
 
@@ -31,8 +32,7 @@ def write_model(recipe: Recipe, ranks: Ranks, trainee: Trainee, source: Path) ->
     """
     out, model = recipe.out / "model", trainee.model
     if recipe.lora is not None:
-        if ranks.size == 1:  # a shard of an adapter is none
-            write_adapter(model, recipe.lora, base=recipe.model, directory=recipe.out / "adapter")
+        _write_adapter(recipe, recipe.lora, ranks, model)
         merge_lora(model)
     dtype = DTYPES[recipe.dtype]
     state: dict[str, torch.Tensor] = {}
@@ -51,6 +51,21 @@ def write_model(recipe: Recipe, ranks: Ranks, trainee: Trainee, source: Path) ->
             ) from error
     ranks.gather(None)  # nobody leaves before it is there
     return out
+
+
+def _write_adapter(recipe: Recipe, settings: LoraSettings, ranks: Ranks, model: Qwen2Audio) -> None:
+    """Nothing where a part moved that it does not hold; the run's notes have said so at its start."""
+    masters = master_names(model, recipe)
+    if not holds_everything(moved_in_full(masters)):
+        return
+    tensors: dict[str, torch.Tensor] = {}
+    for name, parameter in model.named_parameters():
+        if name in masters or is_adapter(name):
+            tensor = whole(parameter.detach())
+            if ranks.is_first:
+                tensors[name] = tensor.cpu()
+    if ranks.is_first:
+        write_adapter(model, settings, tensors, base=recipe.model, directory=recipe.out / "adapter")
 
 
 def _take_scratch_away(out: Path) -> None:

@@ -62,16 +62,16 @@ def train(run: Training, steps: Iterable[Step], start: Point) -> Point:
         run.watch(0)
     point, saved, skipped, began = start, start.step, 0, time.perf_counter()
     for step in islice(steps, run.recipe.steps - start.step):
-        count, refused = _agree(run, step)
-        if point.refused + len(refused) > run.recipe.data.max_refused:
+        count, refused = _agree(run, step, known=point.refused)
+        if refused and len(point.refused) + len(refused) > run.recipe.data.max_refused:
             if point.step != saved:
                 run.save(point)
-            raise _too_many_refused(run, point, refused)
+            raise _too_many_refused(run, point, list(refused.values()))
         now = _set_rates(run, point.step)
         sums, norm = _learn(run, step, count)
         skipped = _update(run, point.step, skipped, is_finite=math.isfinite(sums.loss) and math.isfinite(norm))
-        point = replace(point, step=point.step + 1, stream=step.state, refused=point.refused + len(refused))
-        _tell(run, point.step, sums, now, norm, time.perf_counter() - began, refused)
+        point = replace(point, step=point.step + 1, stream=step.state, refused=[*point.refused, *refused])
+        _tell(run, point.step, sums, now, norm, time.perf_counter() - began, list(refused.values()))
         must_stop = any(run.ranks.gather(run.asked_to_stop()))
         is_last = point.step == run.recipe.steps
         if _is_due(point.step, run.recipe.watch.every) or (is_last and run.recipe.watch.every):
@@ -85,12 +85,13 @@ def train(run: Training, steps: Iterable[Step], start: Point) -> Point:
     return point
 
 
-def _agree(run: Training, step: Step) -> tuple[float, list[str]]:
-    """The items that all ranks learn from, and what could not be heard on any."""
+def _agree(run: Training, step: Step, *, known: Sequence[str]) -> tuple[float, dict[str, str]]:
+    """The items that all ranks learn from, and what no earlier step named of what is left out on any: place, why."""
     count = sum(run.objective.count(pack) for pack in step.packs if pack.labels)
-    refused = [sentence for pack in step.packs for sentence in pack.refused]
-    heard = run.ranks.gather((count, refused))
-    return sum(part for part, _ in heard), [sentence for _, part in heard for sentence in part]
+    heard = run.ranks.gather((count, [refusal for pack in step.packs for refusal in pack.refused]))
+    seen = set(known)
+    refused = {where: why for _, part in heard for where, why in part if where not in seen}
+    return sum(part for part, _ in heard), refused
 
 
 def _set_rates(run: Training, step: int, *, is_first: bool = False) -> Rates:
@@ -179,7 +180,7 @@ def _too_many_refused(run: Training, point: Point, refused: Sequence[str]) -> Us
         for sentence in refused:
             Lines(path).append({"step": point.step + 1, "why": sentence})
     return UserError(
-        f"{point.refused + len(refused)} samples could not be heard, more than data.max_refused "
+        f"{len(point.refused) + len(refused)} samples could not be heard, more than data.max_refused "
         f"({run.recipe.data.max_refused}); the last: {refused[-1]}; {path} names them: mend them or raise the limit, "
         "and start the same command again"
     )

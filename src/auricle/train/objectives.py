@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from auricle.extend import without_lora
+from auricle.extend import is_adapter, without_lora
 from auricle.train.content_cache import ContentCache
 from auricle.train.distributed import Ranks, settle
 from auricle.train.dpo import DpoObjective
@@ -19,8 +19,8 @@ from auricle.weights import read_model
 def make_objective(opened: Opened, trainee: Trainee, weights: str) -> Objective:
     """Cross-entropy, or preferences against the model that the run started from.
 
-    The reference is the model itself without its adapters where it has some and is whole here; else a copy, which is
-    read when a log-probability is first asked for that the cache does not hold.
+    The reference is the model itself without its adapters where nothing else of it moves and it is whole here; else a
+    copy, which is read when a log-probability is first asked for that the cache does not hold.
 
     Args:
         opened: the run's parts.
@@ -31,7 +31,7 @@ def make_objective(opened: Opened, trainee: Trainee, weights: str) -> Objective:
     if opened.stage != "dpo":
         return CrossEntropy()
     nll: Nll
-    if recipe.lora is not None and opened.ranks.size == 1:
+    if opened.ranks.size == 1 and all(map(is_adapter, master_names(trainee.model, recipe))):
         nll = without_adapter(trainee, partial(without_lora, trainee.model), DTYPES[recipe.dtype])
     else:
         nll = FrozenCopy(partial(_read_again, opened), DTYPES[recipe.dtype])

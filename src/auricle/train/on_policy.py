@@ -1,7 +1,8 @@
 """DPO on the policy's own answers: prompts with references become pairs right before they are learnt."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,6 +58,7 @@ class OnPolicy:
         stop_ids: what ends an answer.
         judges: by dimension.
         settings: of draws and pairs.
+        arithmetic: what a forward runs in, such as autocast.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class OnPolicy:
         stop_ids: frozenset[int],
         judges: Sequence[tuple[str, Judge]],
         settings: RolloutSettings,
+        arithmetic: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
@@ -74,11 +77,13 @@ class OnPolicy:
         self._stop_ids = stop_ids
         self._judges = judges
         self._settings = settings
-        self.num_prompts = 0
+        self._arithmetic = arithmetic
+        self.num_prompts = 0  # of the step that was asked for last
         self.num_pairs = 0
 
     def __call__(self, step: Step) -> Step:
         """The same step, of pairs."""
+        self.num_prompts = self.num_pairs = 0
         training = self._model.training
         self._model.eval()
         packs = tuple(self._pairs_of(pack, step.number) for pack in step.packs)
@@ -121,7 +126,8 @@ class OnPolicy:
         prepared = self._prepared(question.before, 0, question.mels)
         device = next(self._model.parameters()).device
         inputs = collate([prepared], pad_id=0).to(device)
-        rows = branch(self._model, inputs, sampling, settings.num, stop_ids=self._stop_ids)
+        with self._arithmetic():
+            rows = branch(self._model, inputs, sampling, settings.num, stop_ids=self._stop_ids)
         return [row for row in rows if row.ids and self._tokens.audio not in row.ids]
 
     def _sequence(self, question: Question, row: Generated) -> tuple[Prepared, Label]:

@@ -1,5 +1,6 @@
 """A recipe's parts, opened: model, data, stage; nothing is learnt or written yet."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ from auricle.data.augment import Augmenter
 from auricle.data.hear import Hearing
 from auricle.data.heldout import heldout_groups
 from auricle.data.manifest import open_records
+from auricle.data.records import Preference, Recording
 from auricle.data.settings import SourceSettings
 from auricle.data.source import Make, Source
 from auricle.data.stream import Stream
 from auricle.data.validate import present, problems
 from auricle.errors import UserError
 from auricle.text import Tokenizer
+from auricle.train.adapters import check_adapters
 from auricle.train.distributed import Ranks, join_ranks
 from auricle.train.dpo import dpo_make
 from auricle.train.on_policy import rollout_make
@@ -35,7 +38,7 @@ class Opened:
     """What a run is made of.
 
     checkpoint: what it starts from, its model on the CPU, parameters as stored. hearing: without augmentation.
-    heldout: groups that nobody learns from. notes: what the user should know about the data, a sentence each.
+    heldout: groups that nobody learns from. notes: what the user should know about data and adapters.
     """
 
     recipe: Recipe
@@ -87,7 +90,10 @@ def open_parts(recipe: Recipe, stage: StageName, ranks: Ranks) -> Opened:
     checkpoint = read_checkpoint(directory, dtype=None, device=torch.device("cpu"))
     audio = checkpoint.model.config.audio
     check(recipe, ranks, num_layers=audio.num_layers)
+    notes = check_adapters(checkpoint.model, recipe)
     opened = weighted(stage, recipe, open_sources(recipe.data.train))
+    heldout_sources = open_sources(recipe.data.heldout)
+    shared = shared_recordings(opened.sources, heldout_sources)
     learnt, held_out = _makes(recipe, stage, opened.sources)
     needs_keys = stage == "dpo"
     augment = recipe.data.augment
@@ -111,8 +117,9 @@ def open_parts(recipe: Recipe, stage: StageName, ranks: Ranks) -> Opened:
         world_size=ranks.size,
         num_workers=recipe.data.num_workers,
     )
-    heldout = _hold_out(recipe, held_out)
-    return Opened(recipe, stage, ranks, checkpoint, tuple(opened.sources), stream, hearing, heldout, opened.notes)
+    heldout = _hold_out(recipe, heldout_sources, held_out)
+    notes = (*opened.notes, *notes, *shared)
+    return Opened(recipe, stage, ranks, checkpoint, tuple(opened.sources), stream, hearing, heldout, notes)
 
 
 def open_sources(settings: Sequence[SourceSettings]) -> list[Source]:
@@ -161,9 +168,37 @@ def _makes(recipe: Recipe, stage: StageName, sources: Sequence[Source]) -> tuple
     return dpo_make, dpo_make
 
 
-def _hold_out(recipe: Recipe, make: Make) -> tuple[Group, ...]:
+def shared_recordings(train: Sequence[Source], heldout: Sequence[Source]) -> tuple[str, ...]:
+    """A note where held-out recordings are trained on too; files and places in them are compared, not sound.
+
+    Raises:
+        UserError: all of them are.
+    """
+    held = {_place(recording): recording for recording in _recordings(heldout)}
+    shared = held.keys() & {_place(recording) for recording in _recordings(train if held else ())}
+    if not shared:
+        return ()
+    said = f"of {len(held)} held-out recordings {len(shared)} are trained on too, {held[min(shared)].path} among them"
+    if len(shared) == len(held):
+        raise UserError(f"{said}; hold out others, or leave data.heldout empty")
+    return (f"{said}: held-out loss and answers look better than they are",)
+
+
+def _recordings(sources: Sequence[Source]) -> Iterator[Recording]:
+    for source in sources:
+        for record in source.records:
+            yield from record.recordings
+            if isinstance(record, Preference):
+                yield from record.rejected_recordings or ()
+
+
+def _place(recording: Recording) -> tuple[str, int]:
+    return os.path.abspath(recording.path), recording.offset or 0
+
+
+def _hold_out(recipe: Recipe, sources: Sequence[Source], make: Make) -> tuple[Group, ...]:
     """From every held-out source about as many groups, the same in every process."""
-    sources, num = open_sources(recipe.data.heldout), recipe.watch.num_heldout
+    num = recipe.watch.num_heldout
     groups: list[Group] = []
     for place, source in enumerate(sources):
         groups += heldout_groups(source.records, make, (num + place) // len(sources), recipe.seed)

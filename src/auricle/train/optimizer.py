@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import nn
 
-from auricle.extend import is_adapter
+from auricle.extend import is_adapter, whole
 from auricle.train.schedule import PARTS, Rates, ever_moves, moves, part_of
 from auricle.train.settings import OptimizerSettings, PhaseSettings
 
@@ -54,9 +54,3 @@ def clip(parameters: Parameters, largest: float) -> float:
     """Scale the gradient down to a norm of at most `largest`; the norm it had, over all ranks."""
     norm = nn.utils.clip_grad_norm_([p for p in parameters.values() if p.grad is not None], largest)
     return float(whole(norm))
-
-
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor that may lie in shards on all ranks, whole on each; all of them must call."""
-    gather = getattr(tensor, "full_tensor", None)  # a DTensor's, whose import takes seconds
-    return tensor if gather is None else gather()

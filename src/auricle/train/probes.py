@@ -37,7 +37,7 @@ class _Ear:
 
     def __call__(self, groups: Sequence[Group]) -> tuple[Pack, ...]:
         packs = hear_groups(groups, self.measure, self.hear, self.pack_tokens, self.seed)
-        self.refused.extend(sentence for pack in packs for sentence in pack.refused)
+        self.refused.extend(refusal.why for pack in packs for refusal in pack.refused)
         return tuple(pack for pack in packs if pack.labels)
 
 

@@ -104,7 +104,7 @@ class Progress:
         memory, flops = _memory_bytes(self._device), sum(report.flops for report in self._reports) / seconds
         parts = [
             f"step {last.step}/{last.num_steps}",
-            f"loss {self._loss():.4g}",
+            *self._loss(),
             f"{_duration(self._seconds_left())} left",
             f"{sum(report.tokens for report in self._reports) / seconds:,.0f} tokens/s",
             f"{sum(report.audio_s for report in self._reports) / seconds:,.1f} s audio/s",
@@ -113,11 +113,13 @@ class Progress:
         ]
         return parts if memory is None else [*parts, f"{memory / 2**30:.1f} GiB"]
 
-    def _loss(self) -> float:
-        """Mean of the window's finite losses; what the last step says where there is none."""
-        losses = [report.logged.get("loss", math.nan) for report in self._reports]
+    def _loss(self) -> list[str]:
+        """Mean of the window's finite losses, or the last one if it is none; nothing where nothing was learnt."""
+        losses = [report.logged["loss"] for report in self._reports if "loss" in report.logged]
+        if not losses:
+            return []
         finite = [loss for loss in losses if math.isfinite(loss)]
-        return sum(finite) / len(finite) if math.isfinite(losses[-1]) else losses[-1]
+        return [f"loss {sum(finite) / len(finite) if math.isfinite(losses[-1]) else losses[-1]:.4g}"]
 
     def _seconds_left(self) -> float:
         """From the whole time since the first step, so that measuring and saving count."""

@@ -73,6 +73,23 @@ class Reference:
             num_known += len(set(keys)) - len(missing)
         return Precomputed(num_computed, num_known)
 
+    def is_whole(self, run: str) -> bool:
+        """Whether all that this run learns from was computed."""
+        key = self._run_key(run)
+        return key in self._cache.get([key])
+
+    def note_whole(self, run: str) -> None:
+        """All that this run learns from is computed."""
+        self._cache.put({self._run_key(run): "1"})
+
+    def free(self) -> None:
+        """Give the memory of a frozen copy back."""
+        if isinstance(self._nll, FrozenCopy):
+            self._nll.free()
+
+    def _run_key(self, run: str) -> str:
+        return hashlib.sha256(repr((self._fingerprint, "a whole run", run)).encode()).hexdigest()
+
     def _known(self, keys: list[str]) -> dict[str, float]:
         return {key: float(json.loads(value)) for key, value in self._cache.get(keys).items()}
 

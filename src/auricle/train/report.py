@@ -11,7 +11,7 @@ class StepReport:
     step: steps done so far; num_steps: of the run. logged: means by name (`loss`, `loss/asr`, `margin`).
     rates: learning rates by part (`projector`, `decoder`, `encoder`). tokens: read; supervised: of them learnt;
     audio_s: seconds of sound heard. seconds: the step took, waiting for data included. flops: of real work, forward
-    and backward.
+    and backward. refused: a sentence for each sample that is left out, at the first step that would have heard it.
     """
 
     step: int

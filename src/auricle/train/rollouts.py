@@ -11,7 +11,7 @@ import numpy as np
 
 from auricle.conversation import Answer, Audio, Message, RawPrompt, Sampling
 from auricle.data import Preference, Record, Recording
-from auricle.data.preferences import to_line
+from auricle.data.preferences import check_files, to_line
 from auricle.data.source import Make
 from auricle.engines import Engine, NativeEngine, Request
 from auricle.errors import UserError
@@ -120,8 +120,11 @@ def rollout(
         done: told after every prompt, for a progress bar.
 
     Raises:
-        UserError: a record or a recording cannot be used, or the engine refuses; what was drawn before stands.
+        UserError: a recording lies inside a shard, before anything is drawn; a record or a recording cannot be used, or
+            the engine refuses; what was drawn before stands.
     """
+    records = list(records)
+    check_files(records)
     out.parent.mkdir(parents=True, exist_ok=True)
     report = RolloutReport()
     with AppendOnly(out) as pairs, AppendOnly(out.with_suffix(".seen.jsonl")) as seen:

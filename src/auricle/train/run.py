@@ -1,31 +1,29 @@
 """One run of one stage, from its recipe to a checkpoint directory that every command reads."""
 
 import signal
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from auricle.data.stream import Step
+from auricle.train.answered import Answered, Counted, on_policy
 from auricle.train.boards import TensorBoard, Wandb
 from auricle.train.checkpoint import Checkpoints
 from auricle.train.distributed import join_ranks
+from auricle.train.dpo import DpoObjective
 from auricle.train.finished import write_model
 from auricle.train.flops import peak_flops
-from auricle.train.judges import verifiable
 from auricle.train.objective import Objective
 from auricle.train.objectives import fingerprint_of, make_objective
-from auricle.train.on_policy import OnPolicy
 from auricle.train.opening import Opened, open_parts, open_run
+from auricle.train.precompute import precompute
 from auricle.train.progress import Progress
 from auricle.train.report import Listener
 from auricle.train.resume import locked, plain_recipe
-from auricle.train.rollouts import RolloutSettings
 from auricle.train.run_folder import RunFolder
-from auricle.train.session import DTYPES, Start, Steps, find_start, learn, make_trainee
+from auricle.train.session import DTYPES, Start, find_start, learn, make_trainee
 from auricle.train.settings import Recipe
 from auricle.train.stage import StageName
 from auricle.train.stopping import stop_requests
@@ -110,7 +108,12 @@ def _go_on(
     audience: _Audience,
 ) -> None:
     """To the last step; raises SystemExit where a signal asked to stop before it."""
-    recipe = opened.recipe
+    recipe, watch, answers = opened.recipe, _watch(opened, objective), on_policy(opened, trainee)
+    if isinstance(objective, DpoObjective):
+        precompute(opened, start, trainee, objective.reference, watch, audience.say)
+    listeners = audience.listeners
+    if answers is not None:
+        listeners = tuple(Counted(listener, answers) for listener in listeners)
     with stop_requests() as asked:
         point = learn(
             recipe,
@@ -119,9 +122,9 @@ def _go_on(
             checkpoints,
             trainee=trainee,
             objective=objective,
-            stream=_stream(opened, trainee),
-            listeners=audience.listeners,
-            watch=_watch(opened, trainee, objective, audience),
+            stream=opened.stream if answers is None else Answered(opened.stream, answers),
+            listeners=listeners,
+            watch=_measure(watch, trainee, audience),
             asked_to_stop=asked,
         )
     if point.step < recipe.steps:
@@ -129,13 +132,13 @@ def _go_on(
         raise SystemExit(128 + (asked.number or signal.SIGTERM))  # another rank may have heard it
 
 
-def _watch(opened: Opened, trainee: Trainee, objective: Objective, audience: _Audience) -> Callable[[int], None]:
-    """Measures, and tells; nothing where nothing is held out."""
-    if not opened.heldout:
-        return lambda step: None
+def _watch(opened: Opened, objective: Objective) -> Watch | None:
+    """Measures what is held out; None where nothing is, or nobody asks."""
     recipe = opened.recipe
+    if not opened.heldout or not recipe.watch.every:
+        return None
     half = recipe.dtype == "bfloat16"
-    watch = Watch(
+    return Watch(
         opened.heldout,
         opened.hearing.measure,
         opened.hearing.hear,
@@ -147,6 +150,12 @@ def _watch(opened: Opened, trainee: Trainee, objective: Objective, audience: _Au
         arithmetic=lambda: torch.autocast(opened.ranks.device.type, torch.bfloat16, enabled=half),
     )
 
+
+def _measure(watch: Watch | None, trainee: Trainee, audience: _Audience) -> Callable[[int], None]:
+    """Measures, and tells."""
+    if watch is None:
+        return lambda step: None
+
     def measure(step: int) -> None:
         seen = watch(trainee)
         for listener in audience.listeners:
@@ -157,36 +166,3 @@ def _watch(opened: Opened, trainee: Trainee, objective: Objective, audience: _Au
             audience.say(remark)
 
     return measure
-
-
-def _stream(opened: Opened, trainee: Trainee) -> Steps:
-    """The packs as they are read, or with pairs of the model's own answers in their place."""
-    recipe = opened.recipe
-    if opened.stage != "dpo" or not recipe.dpo.rollouts:
-        return opened.stream
-    settings = RolloutSettings(
-        num=recipe.dpo.rollouts,
-        temperature=recipe.dpo.rollout_temperature,
-        margin=recipe.dpo.rollout_margin,
-        seed=recipe.seed,
-    )
-    stop_ids = opened.checkpoint.stop_ids
-    answers = OnPolicy(trainee.model, opened.tokenizer, stop_ids=stop_ids, judges=verifiable(), settings=settings)
-    return _Answered(opened.stream, answers)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """A stream whose steps go through the model before they are learnt."""
-
-    stream: Steps
-    answers: Callable[[Step], Step]
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """The stream's."""
-        self.stream.load_state(state)
-
-    def __iter__(self) -> Generator[Step, None, None]:
-        """Steps, until closed."""
-        with closing(iter(self.stream)) as steps:
-            yield from map(self.answers, steps)

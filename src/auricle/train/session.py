@@ -54,7 +54,7 @@ def find_start(recipe: Recipe, stage: StageName, checkpoints: Checkpoints) -> St
     now = plain_recipe(stage, recipe)
     newest = checkpoints.newest()
     if newest is None:
-        return Start(Point(0, {}, 0, now), None)
+        return Start(Point(0, {}, [], now), None)
     point = read_point(newest)
     check_same(recipe.out, point.recipe, now)
     return Start(replace(point, recipe=now), newest)

@@ -41,6 +41,9 @@ class DpoSettings:
     nll_weight: of the chosen answer's mean negative log-likelihood, added to the loss. shares: how often each
     dimension is drawn, the brief's 40 : 30 : 20 : 10.
     rollouts: above 0, so many answers are drawn to each prompt in training and the best and the worst make the pair.
+    rollout_length_tolerance: the most that a pair's tokens differ by, as a share of the longer; None keeps any.
+    rollout_judge: URL of an OpenAI-compatible server that judges helpfulness as well; rollout_judge_model: its name of
+    the model that does.
     """
 
     beta: float = 0.1
@@ -48,7 +51,12 @@ class DpoSettings:
     shares: tuple[float, float, float, float] = (0.4, 0.3, 0.2, 0.1)  # factual, instruction, safety, helpfulness
     rollouts: int = 0
     rollout_temperature: float = 0.8
+    rollout_top_p: float = 1.0
+    rollout_max_tokens: int = 256  # of an answer
     rollout_margin: float = 0.1
+    rollout_length_tolerance: float | None = None
+    rollout_judge: str | None = None
+    rollout_judge_model: str = ""
     cache: Path | None = None  # of the reference's log-probabilities; None: in the run folder
 
 

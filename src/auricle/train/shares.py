@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import overload
 
 from auricle.data import Preference, Record
 from auricle.data.formats import DIMENSIONS
+from auricle.data.reading import RecordList, where_of
 from auricle.data.source import Source
 from auricle.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Sequence[Record]):
+class Part(RecordList):
     """Some records of a source, by their places in it."""
 
     records: Sequence[Record]
@@ -20,14 +20,13 @@ class Part(Sequence[Record]):
     def __len__(self) -> int:
         return len(self.places)
 
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Part": ...
-    def __getitem__(self, index: int | slice) -> "Record | Part":
-        if isinstance(index, slice):
-            return Part(self.records, self.places[index])
+    def read(self, index: int) -> Record:
+        """As the source reads it."""
         return self.records[self.places[index]]
+
+    def where(self, index: int) -> str:
+        """As the source names it."""
+        return where_of(self.records, self.places[index])
 
 
 def by_dimension(sources: Sequence[Source], shares: Sequence[float]) -> list[Source]:

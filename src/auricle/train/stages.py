@@ -12,11 +12,11 @@ from auricle.data.balance import balanced
 from auricle.data.modes import sft_make
 from auricle.data.prompts import pretrain_make, read_bank
 from auricle.data.records import Labelled, Record
-from auricle.data.settings import DataSettings
+from auricle.data.settings import BalanceSettings, DataSettings, VoiceSettings
 from auricle.data.source import Source
 from auricle.data.survey import seen_in
 from auricle.data.tasks import default_weights, task_named
-from auricle.data.voice_chat import VoiceSettings, hesitation
+from auricle.data.voice_chat import hesitation
 from auricle.errors import UserError
 from auricle.train.objective import CrossEntropy
 from auricle.train.settings import DpoSettings, OptimizerSettings, PhaseSettings, Recipe
@@ -32,7 +32,8 @@ def supervised_stage(name: StageName, recipe: Recipe, sources: Sequence[Source])
 
     Args:
         name: `pretrain` or `sft`; dpo needs a reference model and is made in `train.dpo`.
-        recipe: `data.few_shot` is the share of stage 1's prompts that show solved examples.
+        recipe: `data.few_shot` is the share of stage 1's prompts that show solved examples, `data.voice` says how
+            often stage 2's voice chats are changed.
         sources: where solved examples, the turns that lengthen a voice chat and the hesitation before a turn come
             from. Without any, prompts show no examples and conversations stay as they are: for held-out data.
 
@@ -45,7 +46,7 @@ def supervised_stage(name: StageName, recipe: Recipe, sources: Sequence[Source])
     if name != "sft":
         raise ValueError(f"{name} is no supervised stage")
     fillers = list(islice(seen_in(sources, hesitation), _MOST_FILLERS))
-    voice = None if sources else VoiceSettings(join=0.0, interrupt=0.0, filler=0.0)
+    voice = recipe.data.voice if sources else VoiceSettings(join=0.0, interrupt=0.0, filler=0.0)
     return Stage(name, sft_make(bank, sources=sources, fillers=fillers, voice=voice), CrossEntropy())
 
 
@@ -61,8 +62,8 @@ def weighted(name: StageName, recipe: Recipe, sources: Sequence[Source]) -> Weig
     """How often each source, and each of its records, is drawn.
 
     pretrain: as the recipe says; where it gives no weight at all, families of tasks in the proportions of the brief's
-    hours (`data.tasks.FAMILY_HOURS`), a family's sources by their numbers of records. sft: as the recipe says, bent
-    to the ratios of `data.balance.Shares`. dpo: as the recipe says, split by `dpo.shares`.
+    hours (`data.tasks.FAMILY_HOURS`), a family's sources by their numbers of records. sft: as the recipe says,
+    bent to the ratios of `data.balance` where it is given. dpo: as the recipe says, split by `dpo.shares`.
 
     Raises:
         UserError: as `balanced`, `default_weights` and `by_dimension`.
@@ -70,7 +71,9 @@ def weighted(name: StageName, recipe: Recipe, sources: Sequence[Source]) -> Weig
     if name == "dpo":
         return Weighted(tuple(by_dimension(sources, recipe.dpo.shares)))
     if name == "sft":
-        balance = balanced(sources)
+        if recipe.data.balance is None:
+            return Weighted(tuple(sources))
+        balance = balanced(sources, recipe.data.balance)
         return Weighted(balance.sources, balance.shortfalls)
     if len(sources) < 2 or any(source.weight != 1 for source in sources):
         return Weighted(tuple(sources))
@@ -96,14 +99,15 @@ def _task(record: Record) -> str | None:
 
 
 def preset(stage: StageName, name: str) -> Recipe:
-    """A recipe to start from, without model, data and folder.
+    """A recipe to start from, without model, data and folder; stage 2's draws by the brief's ratios.
 
     Raises:
         UserError: there is no such preset.
     """
     if name not in PRESETS:
         raise UserError(f"unknown preset {name!r}: expected {' or '.join(PRESETS)}")
-    return _PRESETS[name, stage]()
+    recipe = _PRESETS[name, stage]()
+    return replace(recipe, data=replace(recipe.data, balance=BalanceSettings())) if stage == "sft" else recipe
 
 
 def _large(phases: tuple[PhaseSettings, ...], dpo: DpoSettings | None = None) -> Recipe:

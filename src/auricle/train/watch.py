@@ -30,8 +30,8 @@ class Seen:
     Names of the values: `heldout/loss` and all else that the objective logs, over all examples. Over those that hear
     something: `heldout/nll`, nats a token, `heldout/nll_other_audio`, the same with each hearing another's recording,
     and `heldout/gap`, 1 - the first / the second: 0 where the model does not listen. Of pairs the preferred answers
-    count. `silent/...`: what the objective logs of pairs whose recordings are silent. `heldout/wer` and
-    `heldout/exact_match`: of the answers.
+    count. `silent/...`: what the objective logs of pairs whose recordings are silent. `heldout/wer`,
+    `heldout/answer_wer` and `heldout/exact_match`: of the answers, as `answering.rates` has them.
     """
 
     values: dict[str, float]
@@ -90,6 +90,11 @@ class Watch:
         remarks = tuple(self._remarks[self._told :])
         self._told = len(self._remarks)
         return Seen(values, tuple(answers), remarks)
+
+    def scored(self) -> list[Pack]:
+        """This rank's packs that the objective measures."""
+        probes, rank, world = self._ready(), _rank(), _world()
+        return [pack for packs in (probes.heard, probes.text, probes.silent) for pack in packs[rank::world]]
 
     def _ready(self) -> Probes:
         if self._probes is None:
