@@ -376,6 +376,7 @@ trainee = test_watch.Trainee(checkpoint.model)
 settle(trainee, Ranks(rank, 2, torch.device("cpu")), frozenset(), torch.float32)
 seen = watch(trainee)
 Path(folder, f"seen{rank}").write_text(json.dumps([seen.values, len(seen.answers), seen.remarks]))
+distributed.barrier()  # neither leaves while the other still talks
 distributed.destroy_process_group()
 """
 
