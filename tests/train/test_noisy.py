@@ -1,36 +1,18 @@
 """Recordings under noise: mixed as asked, kept as heard, and what a model mishears in them."""
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scripted import Scripted
 
 from auricle.audio import Waveform
-from auricle.conversation import Answer, Audio, Message, Sampling
+from auricle.conversation import Audio, Message
 from auricle.data import Labelled, Preference, Recording
 from auricle.data.noises import ColouredNoise
-from auricle.engines import Request
 from auricle.train.noisy import misheard_under_noise, noisy_preferences, under_noise
 
 RNG = np.random.default_rng
-
-
-class Scripted:
-    """Says its answers in turn, whatever it hears; keeps what it was asked."""
-
-    defaults = Sampling()
-    batch_size = 2
-
-    def __init__(self, *answers: str) -> None:
-        self.answers = answers
-        self.asked: list[Request] = []
-
-    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Answer]:
-        for request in requests:
-            text = self.answers[len(self.asked) % len(self.answers)]
-            self.asked.append(request)
-            yield Answer(text, 1, len(text.split()), "stop", 0.0)
 
 
 def test_noise_is_mixed_at_the_ratio_that_was_asked(recordings: list[Path], tmp_path: Path):

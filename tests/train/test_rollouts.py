@@ -3,12 +3,13 @@
 import errno
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scripted import Scripted
 
 from auricle.conversation import Answer, Audio, Message, RawPrompt, Sampling
 from auricle.data import Dialogue, Example, Group, Labelled, Preference, Record, Recording
@@ -199,23 +200,6 @@ def test_a_full_disk_is_one_sentence(
         run(records, tmp_path / "pairs.jsonl")
     monkeypatch.undo()
     assert run(records, tmp_path / "pairs.jsonl").outcomes.total() == 9
-
-
-class Scripted:
-    """Says its answers in turn, whatever it hears; keeps what it was asked."""
-
-    defaults = Sampling()
-    batch_size = 2
-
-    def __init__(self, *answers: str) -> None:
-        self.answers = answers
-        self.asked: list[Request] = []
-
-    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Answer]:
-        for request in requests:
-            text = self.answers[len(self.asked) % len(self.answers)]
-            self.asked.append(request)
-            yield Answer(text, 1, len(text.split()), "stop", 0.0)
 
 
 def test_any_engine_draws_and_the_verifiable_judges_choose(recordings: list[Path], tmp_path: Path):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from auricle.data.settings import DataSettings, SourceSettings
 from auricle.errors import UserError
 from auricle.train.answering import HeldoutAnswer
-from auricle.train.boards import Listeners, TensorBoard, Wandb
+from auricle.train.boards import TensorBoard, Wandb
 from auricle.train.environment import git_revision
 from auricle.train.lines import Lines, replace_text
 from auricle.train.report import StepReport
@@ -371,22 +371,3 @@ def test_wandb_goes_on_with_the_same_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert fake.finished
     Wandb(tmp_path, {})
     assert (fake.asked["id"], fake.asked["resume"]) == ("r1", "allow")
-
-
-def test_listeners_are_told_in_their_order() -> None:
-    told: list[tuple[str, int]] = []
-
-    class One:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def step(self, report: StepReport) -> None:
-            told.append((self.name, report.step))
-
-        def note(self, step: int, values: dict[str, float]) -> None:
-            told.append((self.name, -step))
-
-    both = Listeners(One("first"), One("second"))
-    both.step(report(1))
-    both.note(1, {})
-    assert told == [("first", 1), ("second", 1), ("first", -1), ("second", -1)]

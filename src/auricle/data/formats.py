@@ -12,6 +12,7 @@ user's turn. Other keys are nobody's affair, unless they look like a misspelt on
 from collections.abc import Mapping, Sequence
 
 from auricle.conversation import Role
+from auricle.data.complexity import COMPLEXITIES
 from auricle.data.pairs import PAIR_KEYS, read_pair
 from auricle.data.places import Origin, heard, listed, timed
 from auricle.data.records import Dialogue, Labelled, Preference, Record
@@ -21,7 +22,6 @@ from auricle.data.turns import Turn, check_order, last_answer, read_turns, super
 from auricle.errors import UserError
 
 DIMENSIONS = ("factual", "instruction", "safety", "helpfulness")
-COMPLEXITIES = ("simple", "complex")
 _OTHER_NAMES = {
     "audios": "audio",
     "audio_filepath": "audio",

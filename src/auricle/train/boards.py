@@ -1,27 +1,10 @@
-"""A run's values in TensorBoard or Weights & Biases, and several listeners as one."""
+"""A run's values in TensorBoard or Weights & Biases."""
 
 from pathlib import Path
 from typing import Any
 
 from auricle.errors import UserError
-from auricle.train.report import Listener, StepReport
-
-
-class Listeners:
-    """Several listeners as one, told in their order."""
-
-    def __init__(self, *listeners: Listener) -> None:
-        self._listeners = listeners
-
-    def step(self, report: StepReport) -> None:
-        """A step is done."""
-        for listener in self._listeners:
-            listener.step(report)
-
-    def note(self, step: int, values: dict[str, float]) -> None:
-        """Something was measured beside the steps."""
-        for listener in self._listeners:
-            listener.note(step, values)
+from auricle.train.report import StepReport
 
 
 class TensorBoard:

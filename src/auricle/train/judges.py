@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from auricle.data.preferences import plain
 from auricle.metrics import error_rate, word_edits
+from auricle.train.answering import LABELLED
 from auricle.train.asked import Check, asked
 
 # What decides first where two answers differ in several: the brief's order (factual accuracy, safety, helpfulness; then
@@ -23,7 +24,6 @@ TOLERANCES = {
     "brevity": 0.1,
 }
 _VERBATIM = ("asr", "translation")  # the answer is all of the reference
-_LABELS = ("emotion", "vocal_sound", "voice_activity", "language_identification", "speaker_identity")
 _LANGUAGE_TAG = re.compile(r"<\|[a-z]{2,3}\|>")
 _REFUSAL_WITHIN = 200  # characters from the start
 _REFUSES = re.compile(
@@ -123,7 +123,7 @@ def accuracy(case: Case, answer: str) -> Verdict | None:
     """Words against a transcript or a translation, a label against a label, else the facts of a free answer."""
     if case.task in _VERBATIM:
         return word_accuracy(case.reference, answer)
-    if case.task in _LABELS:
+    if case.task in LABELLED:
         same = plain(answer) == plain(case.reference)
         return Verdict(float(same), "the label" if same else f"said {answer!r}, the label is {case.reference!r}")
     return facts(case.reference, answer)
@@ -175,7 +175,7 @@ def format_asked(case: Case, answer: str) -> Verdict | None:
 
 def detail(case: Case, answer: str) -> Verdict | None:
     """Distinct words against the reference's; None where the reference is all there is to say."""
-    if case.task in (*_VERBATIM, *_LABELS) or asked(case.instruction) or declines(case.reference):
+    if case.task in (*_VERBATIM, *LABELLED) or asked(case.instruction) or declines(case.reference):
         return None
     wanted, said = (len(set(plain(text).split())) for text in (case.reference, answer))
     return Verdict(min(1.0, said / max(1, wanted)), f"{said} distinct words, the reference has {wanted}")
