@@ -25,7 +25,7 @@ from auricle.errors import UserError
 from auricle.model import Qwen2Audio
 from auricle.prepare import Prepared, Prompt, render
 from auricle.text import Tokenizer
-from auricle.train.content_cache import ContentCache
+from auricle.content_cache import ContentCache
 from auricle.train.dpo import DpoObjective, dpo_losses, dpo_make
 from auricle.train.reference import Reference, sequence_logps
 from auricle.train.shares import by_dimension

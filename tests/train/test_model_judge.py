@@ -12,7 +12,7 @@ import pytest
 from auricle.conversation import Answer, Sampling
 from auricle.engines import Request, open_engine
 from auricle.errors import UserError
-from auricle.train.content_cache import ContentCache
+from auricle.content_cache import ContentCache
 from auricle.train.judges import (
     Case,
 )

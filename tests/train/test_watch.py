@@ -25,7 +25,7 @@ from auricle.extend import recompute
 from auricle.model import Qwen2Audio
 from auricle.prepare import Prepared, render, render_raw
 from auricle.text import Tokenizer
-from auricle.train.content_cache import ContentCache
+from auricle.content_cache import ContentCache
 from auricle.train.dpo import DpoObjective
 from auricle.train.objective import CrossEntropy
 from auricle.train.probes import make_probes

@@ -9,7 +9,7 @@ from pathlib import Path
 from auricle.conversation import Message, Sampling
 from auricle.engines import Engine, Request, open_engine
 from auricle.errors import UserError
-from auricle.train.content_cache import ContentCache
+from auricle.content_cache import ContentCache
 from auricle.train.judges import Case, Verdict
 
 CRITERIA = {

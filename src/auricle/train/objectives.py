@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from auricle.extend import is_adapter, without_lora
-from auricle.train.content_cache import ContentCache
+from auricle.content_cache import ContentCache
 from auricle.train.distributed import Ranks, settle
 from auricle.train.dpo import DpoObjective
 from auricle.train.objective import CrossEntropy, Objective

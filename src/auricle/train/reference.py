@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from auricle.data import Pack
-from auricle.train.content_cache import ContentCache
+from auricle.content_cache import ContentCache
 from auricle.train.trainee import Trainee
 
 Nll = Callable[[Pack], torch.Tensor]

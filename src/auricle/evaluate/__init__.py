@@ -1,0 +1,1 @@
+"""Evaluation: data sets, runs that resume, scores with intervals, reports."""

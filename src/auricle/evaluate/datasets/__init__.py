@@ -1,0 +1,1 @@
+"""Readers of data sets in the layouts that their publishers ship."""

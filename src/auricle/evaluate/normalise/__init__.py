@@ -1,0 +1,1 @@
+"""Texts as the published scripts and as our strict mode compare them."""
