@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from auricle import units
 from auricle.audio import Mel
+from auricle.content_cache import ContentCache
 from auricle.conversation import Audio, Message
 from auricle.data import Label, Labelled, Pack, Preference, Recording, make_pack
 from auricle.data.formats import DIMENSIONS
@@ -25,7 +26,6 @@ from auricle.errors import UserError
 from auricle.model import Qwen2Audio
 from auricle.prepare import Prepared, Prompt, render
 from auricle.text import Tokenizer
-from auricle.content_cache import ContentCache
 from auricle.train.dpo import DpoObjective, dpo_losses, dpo_make
 from auricle.train.reference import Reference, sequence_logps
 from auricle.train.shares import by_dimension

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from auricle.content_cache import ContentCache
 from auricle.conversation import Answer, Sampling
 from auricle.engines import Request, open_engine
 from auricle.errors import UserError
-from auricle.content_cache import ContentCache
 from auricle.train.judges import (
     Case,
 )

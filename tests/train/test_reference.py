@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from auricle.content_cache import ContentCache
 from auricle.data import Label, Pack, make_pack
 from auricle.errors import UserError
 from auricle.model import Qwen2Audio
 from auricle.prepare import Prepared, Prompt
-from auricle.content_cache import ContentCache
 from auricle.train.reference import FrozenCopy, Reference, fingerprint, sequence_logps, without_adapter
 from auricle.train.trainee import Trainee
 

@@ -17,6 +17,7 @@ import torch
 
 from auricle import units
 from auricle.audio import cut_windows, log_mel
+from auricle.content_cache import ContentCache
 from auricle.conversation import Audio, Message, RawPrompt
 from auricle.data import Example, Group, Label, Pack, Recording
 from auricle.data.source import Hear
@@ -25,7 +26,6 @@ from auricle.extend import recompute
 from auricle.model import Qwen2Audio
 from auricle.prepare import Prepared, render, render_raw
 from auricle.text import Tokenizer
-from auricle.content_cache import ContentCache
 from auricle.train.dpo import DpoObjective
 from auricle.train.objective import CrossEntropy
 from auricle.train.probes import make_probes

@@ -1,4 +1,4 @@
-"""What is asked in an evaluation, what is right, and what came back: the types that reading, running and scoring share."""
+"""What is asked in an evaluation, what is right, and what came back: types that reading, running and scoring share."""
 
 from dataclasses import dataclass
 from pathlib import Path

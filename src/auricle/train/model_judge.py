@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from auricle.content_cache import ContentCache
 from auricle.conversation import Message, Sampling
 from auricle.engines import Engine, Request, open_engine
 from auricle.errors import UserError
-from auricle.content_cache import ContentCache
 from auricle.train.judges import Case, Verdict
 
 CRITERIA = {

@@ -4,8 +4,8 @@ from functools import partial
 
 import torch
 
-from auricle.extend import is_adapter, without_lora
 from auricle.content_cache import ContentCache
+from auricle.extend import is_adapter, without_lora
 from auricle.train.distributed import Ranks, settle
 from auricle.train.dpo import DpoObjective
 from auricle.train.objective import CrossEntropy, Objective

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from auricle.data import Pack
 from auricle.content_cache import ContentCache
+from auricle.data import Pack
 from auricle.train.trainee import Trainee
 
 Nll = Callable[[Pack], torch.Tensor]
