@@ -10,7 +10,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-SAMPLE_RATE_HZ = 16_000
+from auricle.evaluate.datasets.flac import convert, decode_int16, flac_duration_s, write_flac
+from auricle.units import SAMPLE_RATE
+
+__all__ = ["SAMPLE_RATE_HZ", "Clip", "convert", "decode", "flac_duration_s", "resample", "write_flac"]
+SAMPLE_RATE_HZ = SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +44,8 @@ def decode(
         offset_s: seconds to skip at the start.
         limit_s: seconds to keep at most; None keeps all.
     """
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
     end = None if limit_s is None else round((offset_s + limit_s) * SAMPLE_RATE_HZ)
-    pieces: list[np.ndarray] = []
-    num_samples = 0
-    with av.open(str(path), format=container) as recording:
-        for frame in recording.decode(audio=0):
-            frame.pts = None
-            for piece in resampler.resample(frame):
-                pieces.append(piece.to_ndarray().reshape(-1))
-                num_samples += pieces[-1].size
-            if end is not None and num_samples >= end:
-                break
-        pieces.extend(piece.to_ndarray().reshape(-1) for piece in resampler.resample(None))
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
-    return samples[round(offset_s * SAMPLE_RATE_HZ) : end]
+    return decode_int16(path, container=container)[round(offset_s * SAMPLE_RATE_HZ) : end]
 
 
 def resample(samples: np.ndarray, *, rate_hz: int) -> np.ndarray:
@@ -64,41 +55,6 @@ def resample(samples: np.ndarray, *, rate_hz: int) -> np.ndarray:
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
     pieces = [*resampler.resample(frame), *resampler.resample(None)]
     return np.concatenate([piece.to_ndarray().reshape(-1) for piece in pieces])
-
-
-def write_flac(samples: np.ndarray, path: Path) -> None:
-    """Write 16 kHz mono int16 samples as flac; the file appears only once complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    with av.open(str(unfinished), "w", format="flac") as container:
-        stream = container.add_stream("flac", rate=SAMPLE_RATE_HZ, layout="mono", format="s16")
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="s16", layout="mono")
-        frame.sample_rate = SAMPLE_RATE_HZ
-        frame.pts = 0
-        for packet in [*stream.encode(frame), *stream.encode(None)]:
-            container.mux(packet)
-    unfinished.rename(path)
-
-
-def duration_s(path: Path) -> float:
-    """Length of a flac file in seconds, read from its STREAMINFO header."""
-    header = path.read_bytes()[:26] if path.stat().st_size < 26 else path.open("rb").read(26)
-    packed = int.from_bytes(header[18:26], "big")
-    return (packed & 0xF_FFFF_FFFF) / (packed >> 44)
-
-
-def convert(source: Path, target: Path, *, container: str | None = None) -> float:
-    """Convert one recording unless the target exists.
-
-    Returns:
-        its length in seconds; 0 where nothing could be decoded.
-    """
-    if not target.exists():
-        samples = decode(source, container=container)
-        if not samples.size:
-            return 0.0
-        write_flac(samples, target)
-    return round(duration_s(target), 3)
 
 
 def write_manifest(clips: list[Clip], path: Path) -> None:

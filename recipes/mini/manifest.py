@@ -14,9 +14,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from auricle.evaluate.datasets.debian_split import normalise
 from clips import Clip, decode, read_manifest
 from mixture import TEST_SETS, Mixture
-from split import normalise
 
 HERE = Path(__file__).parent
 TEST_SOURCES = (*TEST_SETS, "asterisk-es", "asterisk-fr", "asterisk-it", "asterisk-ru", "tuxpaint")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from auricle.evaluate.datasets.debian_split import normalise
 from clips import Clip, read_manifest
-from split import normalise
 
 # How often a pass sees each clip: the prompts are few and clean, everything else comes once.
 SPEECH = {"asterisk-en": 4, "queen": 1, "sky": 1, "drascula": 1, "synth": 1, "tuxpaint": 1}

@@ -53,7 +53,7 @@ def gather(material: Material, *, data: Path, package_root: Path) -> list[Clip]:
             if samples.size < _MIN_NOISE_S * clips.SAMPLE_RATE_HZ or not samples.any():
                 continue
             clips.write_flac(samples, path)
-        length_s = round(clips.duration_s(path), 3)
+        length_s = round(clips.flac_duration_s(path), 3)
         audio = path.relative_to(data).as_posix()
         found.append(
             Clip(

@@ -11,10 +11,11 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from whisper_normalizer.english import EnglishTextNormalizer
 
 import auricle
-from auricle.metrics import bootstrap, word_edits
+from auricle.metrics import WER, edit_counts, interval
 from clips import Clip, read_manifest
 
 SETS = {
@@ -31,11 +32,13 @@ def test_clips(data: Path, name: str) -> list[Clip]:
 def score(clips: list[Clip], hypotheses: list[str]) -> dict[str, dict[str, float]]:
     """Both error rates with their 95 % intervals; references that normalise to nothing are left out of both."""
     normal = EnglishTextNormalizer()
-    pairs = [(clip.text, text) for clip, text in zip(clips, hypotheses, strict=True) if normal(clip.text)]
-    return {
-        "normalised": asdict(bootstrap([word_edits(normal(reference), normal(text)) for reference, text in pairs])),
-        "strict": asdict(bootstrap([word_edits(reference, text) for reference, text in pairs])),
-    }
+    said = [(clip, text) for clip, text in zip(clips, hypotheses, strict=True) if normal(clip.text)]
+    speakers = [clip.speaker for clip, _ in said]
+    found = {}
+    for kind, form in (("normalised", normal), ("strict", str)):
+        counts = np.array([edit_counts(form(clip.text).split(), form(text).split()) for clip, text in said])
+        found[kind] = asdict(interval(counts, speakers, WER))
+    return found
 
 
 def main() -> None:
@@ -61,7 +64,8 @@ def main() -> None:
             "pairs": [[clip.id, clip.text, text] for clip, text in zip(clips, said, strict=True)],
         }
         shown = "  ".join(
-            f"{kind} WER {value['rate']:.1%} [{value['low']:.1%}, {value['high']:.1%}]" for kind, value in found.items()
+            f"{kind} WER {value['value']:.1%} [{value['low']:.1%}, {value['high']:.1%}]"
+            for kind, value in found.items()
         )
         print(f"{name} ({meaning}), {len(clips)} clips: {shown}", flush=True)
     if arguments.json:

@@ -15,11 +15,11 @@ import numpy as np
 
 from auricle.data.manifest import open_records
 from auricle.data.preferences import swaps, write_preferences
+from auricle.evaluate.datasets.debian_split import normalise
 from auricle.text import Tokenizer
 from auricle.weights import locate
 from clips import Clip, decode, write_flac
 from mixture import Mixture
-from split import normalise
 
 LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "ru": "Russian"}
 TRANSCRIBE = (

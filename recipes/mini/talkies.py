@@ -21,8 +21,8 @@ import drascula
 import packages
 import queen
 import sky
+from auricle.evaluate.datasets.debian_split import normalise
 from clips import Clip
-from split import normalise
 
 MIN_CLIP_S, MAX_CLIP_S = 0.3, 20.0
 MIN_LETTERS_PER_S, MAX_LETTERS_PER_S = 2.0, 30.0  # outside, recording and subtitle do not belong together
@@ -176,7 +176,7 @@ def make(game: str, *, data: Path, package_root: Path) -> list[Clip]:
         audio = f"{game}/{line.name}.flac"
         if not (data / audio).exists():
             clips.write_flac(levelled(line.load()), data / audio)
-        text, length_s = clean(casing.calm(line.text)), round(clips.duration_s(data / audio), 3)
+        text, length_s = clean(casing.calm(line.text)), round(clips.flac_duration_s(data / audio), 3)
         reason = why_not(text, length_s=length_s, tests=tests)
         if reason or text is None:
             left_out[reason] += 1

@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from auricle.evaluate.datasets.debian_split import is_test, normalise
 from grammar import NUMERIC, cardinal, expand
 from packages import fetch
 from prose import novels, people_and_places, wordnet_examples, wordnet_words
-from split import is_test, normalise
 from telephone import NAMES, SLOTS, TELEPHONE
 
 SEED = 20261122

@@ -29,11 +29,11 @@ def scored(data):
 
 @pytest.mark.parametrize(("name", "floor"), [("asterisk-en", 0.28), ("librivox", 0.40)])
 def test_word_error_rate_is_below_its_floor(scored, name, floor):
-    normalised, strict = scored[name]["normalised"]["rate"], scored[name]["strict"]["rate"]
+    normalised, strict = scored[name]["normalised"]["value"], scored[name]["strict"]["value"]
     assert normalised <= floor
     assert strict <= normalised + 0.15
 
 
 @pytest.mark.parametrize("name", ["asterisk-en", "librivox"])
 def test_another_recordings_words_do_not_pass(scored, name):
-    assert scored[f"{name} shuffled"]["normalised"]["rate"] > 0.8
+    assert scored[f"{name} shuffled"]["normalised"]["value"] > 0.8

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from auricle.evaluate.datasets import debian_split as split
+
 RECIPE = Path(__file__).parents[2] / "recipes" / "mini"
 
 
@@ -30,7 +32,7 @@ def test_both_manifests_hold_what_they_should(training, held_out):
     assert sum(trained.values()) > 15_000
 
 
-def test_no_held_out_id(training, held_out, split):
+def test_no_held_out_id(training, held_out):
     tested = {(source, identity) for source, identity, *_ in held_out}
     assert not tested & {(source, identity) for source, identity, *_ in training}
     asterisk = [identity for source, identity, *_ in training if source.startswith("asterisk")]
@@ -46,13 +48,13 @@ def test_no_held_out_audio(training, held_out):
     assert not tested & {row[2] for row in training}
 
 
-def test_no_held_out_text(training, held_out, split):
+def test_no_held_out_text(training, held_out):
     tested = {row[3] for row in held_out}
     assert all(split.normalise(text) == text for text in tested)
     assert not tested & {row[3] for row in training}
 
 
-def test_the_rule_is_the_written_one(split):
+def test_the_rule_is_the_written_one():
     import hashlib
 
     for identity in ("digits/7", "vm-intro", "hello-world", "cat"):
@@ -63,5 +65,5 @@ def test_the_rule_is_the_written_one(split):
     ("one", "other"),
     [("Hello, World!", "hello world"), ("It's  \u00c9t\u00e9", "its e\u0301te\u0301"), ("re-entered", "RE ENTERED")],
 )
-def test_texts_that_count_as_the_same(split, one, other):
+def test_texts_that_count_as_the_same(one, other):
     assert split.normalise(one) == split.normalise(other)

@@ -11,6 +11,7 @@ import pytest
 
 from auricle.data import Dialogue, Labelled, Preference
 from auricle.data.manifest import open_records
+from auricle.evaluate.datasets import debian_split as split
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "mini"
 WORDS = ("press", "one", "for", "the", "sales", "desk", "please", "hold", "goodbye", "monday")
@@ -62,7 +63,7 @@ def test_every_stage_has_records_of_its_kind(made):
     assert kinds == {"pretrain": {Labelled}, "sft": {Dialogue}, "dpo": {Preference}}
 
 
-def test_no_test_recording_and_no_test_text_is_learnt(made, split):
+def test_no_test_recording_and_no_test_text_is_learnt(made):
     stages, clips = made
     tested = [clip for clip in clips if clip["split"] == "test"]
     ids, texts = {clip["id"] for clip in tested}, {split.normalise(clip["text"]) for clip in tested}
@@ -73,7 +74,7 @@ def test_no_test_recording_and_no_test_text_is_learnt(made, split):
             assert not {split.normalise(text) for text in texts_of(record)} & texts, path
 
 
-def test_held_out_clips_are_not_learnt(made, split):
+def test_held_out_clips_are_not_learnt(made):
     stages, _ = made
     held = list(open_records(stages / "pretrain" / "heldout.jsonl"))
     assert len(held) > 2

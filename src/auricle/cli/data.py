@@ -1,18 +1,20 @@
-"""`data`: whether it is sound, what is in it, what augmentation does to it, what is worth learning."""
+"""`data`: whether it is sound, what is in it, what augmentation does to it, what is worth learning; data sets."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from auricle.cli.bar import progress_bar
+from auricle.cli.datasets import prepare_list
 from auricle.errors import UserError
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-app = typer.Typer(help="Training data: check, count, hear and filter it, make preferences.", no_args_is_help=True)
+app = typer.Typer(
+    help="Data to train on: check, count, hear, filter, make preferences. Data to evaluate on: download, prepare.",
+    no_args_is_help=True,
+)
 _Paths = Annotated[
     list[Path],
     typer.Argument(help="A file of JSON lines, tar shards ('train-{0000..0012}.tar'), or a folder of recordings."),
@@ -34,7 +36,7 @@ def validate(
 
     report = None
     try:
-        with _progress() as progress:
+        with progress_bar() as progress:
             bar = progress.add_task("checking", total=None)
             for report in check(data, task=task, max_shown=max_shown):
                 found = f"checking, {report.num_problems:,} problems"
@@ -55,7 +57,7 @@ def stats(data: _Paths, task: _Task = None, as_json: _Json = False) -> None:
 
     from auricle.data.stats import collect
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         bar = progress.add_task("counting", total=None)
         found = collect(data, task=task, watch=lambda done, total: progress.update(bar, completed=done, total=total))
     if as_json:
@@ -89,29 +91,36 @@ def listen(
 @app.command()
 def prepare(
     data: _Paths,
-    out: Annotated[Path, typer.Option("--out", help="The manifest to write.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The manifest to write; with --from, the list, if not the usual one.")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="DATA is the name of a data set to evaluate on; list its samples in this folder."),
+    ] = None,
     task: _Task = None,
     settings: _Settings = None,
     as_json: _Json = False,
 ) -> None:
-    """Leave out what is too poor to learn from, and say what and why; --set quality.min_snr_db=10 moves a limit."""
+    """Leave out what is too poor to learn from, and say what and why; --set quality.min_snr_db=10 moves a limit.
+
+    With --from it lists what is evaluated on instead: data prepare librispeech --from DIR.
+    """
+    if source is not None:
+        if task or settings or as_json:
+            raise UserError("--from takes no --task, --set or --json; leave them out, they are for training data")
+        prepare_list(data, source, out)
+        return
+    if out is None:
+        raise UserError("data prepare needs --out FILE, the manifest to write; or --from DIR, to list a data set")
     from auricle.data.prepare import PrepareSettings
     from auricle.data.prepare import prepare as filtered
     from auricle.settings import read_settings
 
     chosen = read_settings(PrepareSettings(), overrides=settings or [])
-    with _progress() as progress:
+    with progress_bar() as progress:
         bar = progress.add_task("measuring", total=None)
         report = filtered(
             data, out, chosen, task=task, watch=lambda done, total: progress.update(bar, completed=done, total=total)
         )
     print(json.dumps(report.to_json(), ensure_ascii=False) if as_json else report.to_text())
-
-
-def _progress() -> "Progress":
-    """A bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    return Progress(console=console, redirect_stdout=False, transient=True, disable=not console.is_terminal)

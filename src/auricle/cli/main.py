@@ -7,7 +7,7 @@ from typing import TextIO
 
 import typer
 
-from auricle.cli import answering, assemble, bench, chat, data, export, info, preferences, train
+from auricle.cli import answering, assemble, bench, chat, data, datasets, evaluate, export, info, preferences, train
 from auricle.errors import UserError
 
 app = typer.Typer(
@@ -27,8 +27,10 @@ app.command("export")(export.export)
 app.command("assemble")(assemble.assemble)
 data.app.command("rollout")(preferences.rollout)
 data.app.command("confusions")(preferences.confusions)
+data.app.command("download")(datasets.download)
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
+app.add_typer(evaluate.app, name="eval")
 
 
 @app.callback(invoke_without_command=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from auricle.errors import UserError
+from auricle.evaluate.report.figures import UNITS, unit_of
 from auricle.evaluate.scores import Figure, RowScores
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -21,7 +22,6 @@ _CONDITION = re.compile(
     r"(?:(?P<number>-?\d+(?:\.\d+)?)\s*(?P<percent>%)?|(?P<other>other))\s*"
 )
 _EXAMPLES = "'wer>5', 'librispeech_test_clean.wer>2.5', 'accuracy<0.9' or 'wer>other'"
-_IN_PERCENT = frozenset({"wer", "cer"})  # as the published table prints them
 _SURE = 0.05  # the largest p-value that counts as a difference
 
 
@@ -54,9 +54,9 @@ def parse_condition(text: str) -> Condition:
         raise UserError(f"--fail-if {text!r} is no condition: expected one such as {_EXAMPLES}")
     limit = None
     if match["number"] is not None:
-        limit = float(match["number"])
-        if match["percent"] or match["figure"] in _IN_PERCENT:
-            limit /= 100
+        unit = UNITS.get(match["figure"])
+        scale = 100 if match["percent"] else unit.scale if unit else 1
+        limit = float(match["number"]) / scale
     return Condition(text.strip(), match["row"] or "*", match["figure"], match["operator"], limit)
 
 
@@ -114,4 +114,5 @@ def _against_other(condition: Condition, row: RowScores, figure: Figure) -> str 
 
 
 def _shown(figure: str, value: float) -> str:
-    return f"{figure} {value:.2%}" if figure in _IN_PERCENT else f"{figure} {value:.4g}"
+    unit = unit_of(figure)
+    return f"{figure} {value * unit.scale:.{unit.decimals}f}{unit.suffix}"

@@ -5,7 +5,7 @@ from typing import Literal
 
 from auricle.conversation import Sampling
 
-PromptForm = Literal["raw", "chat"]
+PromptForm = Literal["raw", "chat", "auto", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,9 @@ class RunInfo:
 
     model: as it was asked for; model_hash: sha256 over its files, or over address and name of a server's model.
     engine: native, transformers, vllm, faster-whisper or a URL. prompt_form: the raw form of the base model, or the
-    chat template. limit: samples per source, None for all. versions: package -> version. machine: in words.
+    chat template; auto, where the samples of the task `chat` went through the template and the others did not; none,
+    where the model takes no prompt. limit: samples per source, None for all. versions: package -> version. machine:
+    in words.
     audio_s and took_s: what was answered, and the wall time of answering, over all sessions (loading apart).
     remarks: what an engine does unlike the published procedure, and how that was handled.
     """

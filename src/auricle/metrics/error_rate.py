@@ -1,62 +1,74 @@
-"""Word error rate over a corpus, and how far chance alone could move it."""
+"""Word and character error rates: the fewest edits that turn a reference into an answer.
 
+Every edit costs 1, as in the official scripts. Several alignments can be the shortest: another program may find
+other substitutions, insertions and deletions, though never another sum.
+"""
+
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
 from auricle.errors import UserError
+from auricle.metrics.counts import Measure, ratio
+
+if TYPE_CHECKING:
+    from rapidfuzz.distance import Opcodes
+
+Operation = Literal["equal", "replace", "insert", "delete"]
+
+_EDITS = ("substitutions", "insertions", "deletions")
+_COLUMN = {"replace": 0, "insert": 1, "delete": 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Edits:
-    """Word edits that turn one reference into its hypothesis, and how many words the reference has."""
-
-    num_edits: int
-    num_words: int
+def _error_rate(sums: np.ndarray) -> np.ndarray:
+    return ratio(sums[..., :3].sum(axis=-1), sums[..., 3])
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A rate with the 95 % interval of its bootstrap."""
-
-    rate: float
-    low: float
-    high: float
+WER = Measure("wer", (*_EDITS, "reference_words"), _error_rate, bounds=(0.0, math.inf))
+CER = Measure("cer", (*_EDITS, "reference_characters"), _error_rate, bounds=(0.0, math.inf))
 
 
-def word_edits(reference: str, hypothesis: str) -> Edits:
-    """Substitutions, insertions and deletions between the white-space separated words of two texts.
+def edit_counts(reference: Sequence[str], answer: Sequence[str]) -> np.ndarray:
+    """Int [4]: substitutions, insertions, deletions, and how many items the reference has.
+
+    reference, answer: words, or characters (a text is a sequence of them).
 
     Raises:
         UserError: rapidfuzz is not installed.
     """
+    counts = np.zeros(4, dtype=np.int64)
+    for block in _blocks(reference, answer):
+        if block.tag != "equal":
+            counts[_COLUMN[block.tag]] += max(block.src_end - block.src_start, block.dest_end - block.dest_start)
+    counts[3] = len(reference)
+    return counts
+
+
+def alignment(reference: Sequence[str], answer: Sequence[str]) -> tuple[tuple[Operation, str, str], ...]:
+    """Both side by side, item by item: what was done, the reference's item, the answer's.
+
+    A deletion has an empty answer, an insertion an empty reference. The edits are those that `edit_counts` counts.
+
+    Raises:
+        UserError: rapidfuzz is not installed.
+    """
+    places: list[tuple[Operation, str, str]] = []
+    for block in _blocks(reference, answer):
+        said = list(reference[block.src_start : block.src_end])
+        heard = list(answer[block.dest_start : block.dest_end])
+        length = max(len(said), len(heard))
+        said += [""] * (length - len(said))
+        heard += [""] * (length - len(heard))
+        places += [(cast(Operation, block.tag), one, other) for one, other in zip(said, heard, strict=True)]
+    return tuple(places)
+
+
+def _blocks(reference: Sequence[str], answer: Sequence[str]) -> "Opcodes":
+    """Stretches of both of one operation each; as long on both sides where items are equal or replaced."""
     try:
         from rapidfuzz.distance import Levenshtein
     except ImportError as error:
         raise UserError("error rates need rapidfuzz: install it with pip install 'auricle[eval]'") from error
-    words = reference.split()
-    return Edits(Levenshtein.distance(words, hypothesis.split()), len(words))
-
-
-def error_rate(edits: Sequence[Edits]) -> float:
-    """All edits over all reference words (corpus level, as the official scripts count it).
-
-    Raises:
-        ValueError: no reference has a word.
-    """
-    num_words = sum(edit.num_words for edit in edits)
-    if not num_words:
-        raise ValueError(f"error rate of {len(edits)} references without a word")
-    return sum(edit.num_edits for edit in edits) / num_words
-
-
-def bootstrap(edits: Sequence[Edits], *, num_resamples: int = 2000, seed: int = 0) -> Interval:
-    """The error rate with its 95 % percentile interval over resampled utterances."""
-    rng = np.random.default_rng(seed)
-    counts = np.array([(edit.num_edits, edit.num_words) for edit in edits])
-    chosen = rng.integers(len(edits), size=(num_resamples, len(edits)))
-    sums = counts[chosen].sum(axis=1)
-    rates = sums[:, 0] / np.maximum(sums[:, 1], 1)
-    low, high = np.quantile(rates, (0.025, 0.975))
-    return Interval(error_rate(edits), float(low), float(high))
+    return Levenshtein.opcodes(reference, answer)

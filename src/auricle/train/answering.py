@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
+import numpy as np
+
 from auricle.conversation import Message, RawPrompt, Sampling, count_audios
 from auricle.data import Example
 from auricle.data.formats import DIMENSIONS
@@ -12,7 +14,7 @@ from auricle.data.modes import Kind
 from auricle.engines.interface import Request
 from auricle.engines.native import NativeEngine
 from auricle.errors import UserError
-from auricle.metrics import error_rate, word_edits
+from auricle.metrics import WER, edit_counts
 from auricle.model import Qwen2Audio
 from auricle.weights import Checkpoint
 
@@ -105,9 +107,9 @@ def rates(answers: Sequence[HeldoutAnswer]) -> dict[str, float]:
     normal = _normaliser() if scored else str
     pairs = [(one.task, normal(one.reference), normal(one.hypothesis)) for one in scored]
     for name, tasks in (("wer", TRANSCRIBED), ("answer_wer", CONVERSED)):
-        edits = [word_edits(reference, said) for task, reference, said in pairs if task in tasks]
-        if any(edit.num_words for edit in edits):
-            values[name] = error_rate(edits)
+        counts = [edit_counts(reference.split(), said.split()) for task, reference, said in pairs if task in tasks]
+        if any(num_words for *_, num_words in counts):
+            values[name] = float(WER.of(np.sum(counts, axis=0)))
     right = [float(reference == said) for task, reference, said in pairs if task in LABELLED]
     if right:
         values["exact_match"] = sum(right) / len(right)

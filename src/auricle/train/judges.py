@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from auricle.data.preferences import plain
-from auricle.metrics import error_rate, word_edits
+from auricle.metrics import WER, edit_counts
 from auricle.train.answering import LABELLED
 from auricle.train.asked import Check, asked
 
@@ -134,8 +134,8 @@ def word_accuracy(reference: str, answer: str) -> Verdict | None:
     wanted, said = (plain(_LANGUAGE_TAG.sub(" ", text)) for text in (reference, answer))
     if not wanted:
         return Verdict(float(not said), "nothing is said" if not said else "words where nothing is said")
-    edits = word_edits(wanted, said)
-    return Verdict(max(0.0, 1 - error_rate([edits])), f"{edits.num_edits} errors in {edits.num_words} words")
+    counts = edit_counts(wanted.split(), said.split())
+    return Verdict(max(0.0, 1 - float(WER.of(counts))), f"{counts[:3].sum()} errors in {counts[3]} words")
 
 
 def facts(reference: str, answer: str) -> Verdict | None:

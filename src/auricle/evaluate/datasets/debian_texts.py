@@ -1,14 +1,16 @@
-"""From a line of an Asterisk prompt list to the text as a listener would write it.
+"""What is said in the recordings of the Debian packages, as a listener would write it.
 
-Knows nothing of audio. Refuses (returns None) where it is unclear what is spoken.
+Asterisk's prompt lists and the texts beside Tux Paint's stamps, read and mended. Knows nothing of audio. Refuses
+(returns None) where it is unclear what is spoken.
 """
 
 import gzip
 import re
 from functools import cache
+from importlib import resources
 from pathlib import Path
 
-_SPELLING = Path(__file__).with_name("prompt_spelling.tsv")  # language, as listed, as written
+_SPELLING = "debian_prompt_spelling.tsv"  # of the assets: language, as listed, as written
 _MOJIBAKE = {
     "sar?": "sar\xe0",
     "pu?": "pu\xf2",
@@ -23,6 +25,8 @@ _NOTE = re.compile(
 _KEY = re.compile(r"\s*\[[^\w\s]?\s?\]\s*")  # the key's sign beside its name: dash [-]
 _BRACKETS = re.compile(r"[\[\]<>(){}]")
 _MIN_SENTENCE_WORDS = 4
+_ENGLISH_NAMES = {"mountaingoat": "Mountain goat", "wildboar": "Wild boar"}  # stems of two words
+_UNCLEAR_ENGLISH = {"nandou"}  # written as a rhea
 
 
 def read_list(path: Path) -> dict[str, str]:
@@ -38,7 +42,8 @@ def read_list(path: Path) -> dict[str, str]:
 @cache
 def spelling(language: str) -> dict[str, str]:
     """What to write for words the list of a language has wrong: only what is plainly a slip or an ASCII spelling."""
-    rows = (line.split("\t") for line in _SPELLING.read_text(encoding="utf-8").splitlines()[1:])
+    text = (resources.files("auricle") / "assets" / _SPELLING).read_text(encoding="utf-8")
+    rows = (line.split("\t") for line in text.splitlines()[1:])
     return {wrong: right for row_language, wrong, right in rows if row_language == language}
 
 
@@ -71,3 +76,24 @@ def clean(raw: str, *, language: str) -> str | None:
     if len(text.split()) >= _MIN_SENTENCE_WORDS and text[-1] not in ".!?\xbb":
         text += "."
     return text
+
+
+def stamp_texts(path: Path) -> dict[str, str]:
+    """Read a stamp's texts by language tag; the untagged first line is English."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    texts = {"en": lines[0].strip()} if lines else {}
+    for line in lines[1:]:
+        tag, equals, text = line.partition(".utf8=")
+        if equals and text.strip():
+            texts[tag] = text.strip()
+    return texts
+
+
+def spoken_text(text: str, *, stem: str, language: str) -> str | None:
+    """What the speaker says of a stamp, or None where that is unclear.
+
+    Notes in brackets are read with a pause. The English speaker names the thing alone: `frog` for `A frog.`
+    """
+    if language == "en" and not stem.isdigit():
+        return None if stem in _UNCLEAR_ENGLISH else _ENGLISH_NAMES.get(stem, stem.capitalize())
+    return re.sub(r"\s*\(([^)]*)\)", r", \1", text)

@@ -1,7 +1,7 @@
-"""Which recordings are test data, and when two texts count as the same.
+"""Which recordings of the Debian packages are test data, and when two texts count as the same.
 
-The rule is the one every part of the recipe obeys: a test recording, and any text equal to a test text after
-normalisation, is never trained on, in any voice or language.
+`recipes/mini` obeys the same rule: a test recording, and any text equal to a test text after normalisation, is never
+trained on, in any voice or language.
 """
 
 import hashlib

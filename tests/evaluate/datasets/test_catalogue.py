@@ -1,0 +1,113 @@
+"""The catalogue: what it says of every data set, and that its files are fetched and unpacked where a reader looks."""
+
+import io
+import re
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from local_server import Served, serve
+
+from auricle.errors import UserError
+from auricle.evaluate.datasets import catalogue
+from auricle.evaluate.datasets.catalogue import DATASETS, OFFICIAL_LIST_FILES, dataset_named, download
+from auricle.evaluate.datasets.meld import ARCHIVE
+from auricle.evaluate.download import RemoteFile
+from auricle.evaluate.official_names import dataset_of
+from auricle.evaluate.published import ROWS
+from auricle.evaluate.tasks import DATASETS as TASKS
+
+FILES = [*OFFICIAL_LIST_FILES, ARCHIVE, *(file for dataset in DATASETS for file in dataset.files)]
+
+
+def test_every_data_set_of_the_table_is_there_and_no_other():
+    names = [dataset.name for dataset in DATASETS]
+    assert len(names) == len(set(names))
+    assert set(names) == set(TASKS)
+    assert set(names) == {row.dataset for row in ROWS} | {"debian-speech"}
+
+
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+def test_each_says_where_it_is_and_how_to_get_it(dataset: catalogue.Dataset):
+    assert dataset.title
+    assert dataset.licence
+    assert dataset.home_page.startswith("https://")
+    assert dataset.is_offered or "https://" in dataset.how_to_get
+    assert dataset.is_whole == (dataset.name not in ("common_voice_15", "aishell2", "covost2"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_addresses_names_and_checksums_are_well_formed(file: RemoteFile):
+    for url in file.urls:
+        parts = urlsplit(url)
+        assert parts.scheme == "https"
+        assert Path(parts.path).name == Path(file.name).name
+        assert parts.hostname
+    assert file.num_bytes is None or file.num_bytes > 10**8
+    assert file.md5 is None or re.fullmatch("[0-9a-f]{32}", file.md5)
+    assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
+
+
+def test_official_lists_are_those_of_the_published_rows():
+    assert {dataset_of(Path(file.name).stem) for file in OFFICIAL_LIST_FILES} == {row.dataset for row in ROWS}
+
+
+def test_a_misspelt_name_is_told_the_nearest():
+    assert dataset_named("meld").title.startswith("MELD")
+    with pytest.raises(UserError, match=r"unknown data set 'librispech'; did you mean librispeech\?"):
+        dataset_named("librispech")
+    with pytest.raises(UserError, match="unknown data set 'imagenet'; expected one of librispeech, common_voice_15, "):
+        dataset_named("imagenet")
+
+
+@pytest.mark.parametrize("name", ["common_voice_15", "aishell2"])
+def test_what_has_to_be_asked_for_says_where(name: str, tmp_path: Path):
+    with pytest.raises(
+        UserError, match=rf"{name} cannot be downloaded: .*https://.*; then run auricle data prepare {name}"
+    ):
+        download(dataset_named(name), tmp_path, lambda done, total: None)
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return data.getvalue()
+
+
+CHAPTER = "LibriSpeech/{0}/1/2/1-2"
+MINIATURES = {
+    "librispeech": {
+        f"{split}.tar.gz": archive(
+            {f"{CHAPTER.format(split)}.trans.txt": b"1-2-0000 YES\n", f"{CHAPTER.format(split)}-0000.flac": b"flac"}
+        )
+        for split in ("dev-clean", "dev-other", "test-clean", "test-other")
+    },
+    "fleurs": {
+        "test.tsv": "1\t9.wav\t你好。\t你好\t你 好\t16000\tMALE\n".encode(),
+        "test.tar.gz": archive({"test/9.wav": b"wav"}),
+    },
+}
+
+
+@pytest.mark.parametrize("name", MINIATURES)
+def test_what_is_downloaded_lies_where_the_reader_looks(name: str, tmp_path: Path):
+    """The catalogue's own names and kinds of files, from a server of ours."""
+    dataset = dataset_named(name)
+    seen: list[int] = []
+    with serve() as server:
+        for path, body in MINIATURES[name].items():
+            server.files[path] = Served(body)
+        files = tuple(RemoteFile(file.name, (server.url(Path(file.name).name),)) for file in dataset.files)
+        assert {Path(file.name).name for file in files} == MINIATURES[name].keys()
+        for _ in range(2):
+            download(replace(dataset, files=files), tmp_path, lambda done, total: seen.append(done))
+        assert len(server.asked) == len(files)
+    expected = {source for row in ROWS if row.dataset == name for source in row.sources}
+    assert {sample.source for sample in dataset.read(tmp_path)} == expected
+    assert seen
