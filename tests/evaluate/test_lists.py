@@ -194,6 +194,8 @@ def test_a_closed_list_holds_every_right_answer_of_the_data_set(write: Lines):
         [("meld_test", "joy"), ("meld_test", "anger"), ("meld_dev", "joy"), ("meld_dev", "sadness")]
     )]  # fmt: skip
     assert {sample.labels for sample in read_samples(write("meld_eval.jsonl", *lines))} == {("anger", "joy", "sadness")}
+    [sample] = read_samples(write("meld_eval.jsonl", lines[0] | {"labels": ["joy", "fear"]}))
+    assert sample.labels == ("joy", "fear")
     [sample] = read_samples(write("librispeech_eval.jsonl", official("1.flac", "librispeech_dev_clean")))
     assert sample.labels == ()
 
@@ -349,7 +351,7 @@ def test_a_recording_is_found_by_the_longest_end_of_its_path(write: Lines, place
         "/nas/corpus/dev/wav/1.wav",
         "test/wav/1.wav",
         "C:\\corpus\\dev\\wav\\1.wav",
-        "https://host/corpus/test/wav/1.wav?token=9",
+        "https://host/corpus/test/wav/1.wav?token=a/b.c",
         "/nas/2.wav",  # as flac only
         "/nas/3.wav",  # nothing shared but the name: the one that lies in the root itself
         "3.mp3",

@@ -13,7 +13,8 @@ from auricle.evaluate.normalise.whisper import basic, english
 pytestmark = pytest.mark.parity
 
 SPELLINGS = json.loads(files("whisper_normalizer").joinpath("normalizers/english.json").read_text())
-VOCABULARY = """zero oh one two five eleven nineteen twenty ninety hundred thousand million ones second third fifth twelfth
+VOCABULARY = """
+    zero oh one two five eleven nineteen twenty ninety hundred thousand million ones second third fifth twelfth
     twentieth thirties hundreds thousandth minus plus dollar pounds euros cents per cent percent and a half double
     triple point the cat kinda sorta dunno cause gonna y'all he's she'd we've i'm won't don’t mr. mrs dr st. 3 007 10
     3.5 .5 1,000 1,2,3 21st 2 nd 1960s $5 £3.07 ¢7 €0.50 50% % -3 +4 ( ) [ ] < > uh um hmm é ß ø ½ ² № １２ colour

@@ -10,6 +10,7 @@ from auricle.cli.bar import progress_bar
 
 if TYPE_CHECKING:
     from auricle.evaluate.folder_scores import ScoredRun
+    from auricle.evaluate.gate import Condition
 
 _Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of an `auricle eval run`.")]
 _Against = Annotated[Path | None, typer.Option("--against", help="Another run's folder: differences and p-values.")]
@@ -32,6 +33,7 @@ def score(
     as_json: _Json = False,
 ) -> None:
     """Score a run's answers, official and strict, with 95 % intervals. Asks no model."""
+    conditions = _conditions(fail_if)
     scored = _scored(folder, against, snr)
     if as_json:
         from auricle.evaluate.report.json_report import json_report
@@ -44,7 +46,7 @@ def score(
         from auricle.evaluate.table import to_table
 
         Console().print(to_table(scored.scores, scored.rows))
-    _judge(scored, fail_if, mode)
+    _judge(scored, conditions, mode)
 
 
 def report(
@@ -60,11 +62,11 @@ def report(
     from auricle.evaluate.report import write_report
     from auricle.evaluate.report.settings import ReportSettings
 
-    settings = ReportSettings(worst_per_row=worst, players_mb=players_mb)
+    settings, conditions = ReportSettings(worst_per_row=worst, players_mb=players_mb), _conditions(fail_if)
     scored = _scored(folder, against, snr)
     paths = write_report(folder, scored.run.info, scored.scores, scored.rows, settings, reasons=scored.reasons)
     print(*paths, sep="\n")
-    _judge(scored, fail_if, mode)
+    _judge(scored, conditions, mode)
 
 
 def _scored(folder: Path, against: Path | None, snr: bool) -> "ScoredRun":
@@ -79,13 +81,18 @@ def _scored(folder: Path, against: Path | None, snr: bool) -> "ScoredRun":
         )
 
 
-def _judge(scored: "ScoredRun", conditions: list[str] | None, mode: str) -> None:
-    """Say which conditions are met, and exit with 1 if any is."""
-    from auricle.evaluate.gate import parse_condition, violations
+def _conditions(texts: list[str] | None) -> "list[Condition]":
+    """Read before anything is scored: scoring may take long."""
+    from auricle.evaluate.gate import parse_condition
 
-    found = violations(
-        [parse_condition(text) for text in conditions or ()], [row for row in scored.scores if row.mode == mode]
-    )
+    return [parse_condition(text) for text in texts or ()]
+
+
+def _judge(scored: "ScoredRun", conditions: "list[Condition]", mode: str) -> None:
+    """Say which conditions are met, and exit with 1 if any is."""
+    from auricle.evaluate.gate import violations
+
+    found = violations(conditions, [row for row in scored.scores if row.mode == mode])
     for sentence in found:
         print(f"auricle: {sentence}", file=sys.stderr)
     if found:

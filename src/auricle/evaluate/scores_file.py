@@ -6,25 +6,24 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from auricle.errors import UserError
 from auricle.evaluate.normalise.interface import Pair
 from auricle.evaluate.sample import Answered
 from auricle.evaluate.scores import RowScores, Scored
-from auricle.settings import changed, to_tree
+from auricle.settings import to_tree
 
 _FORMAT = 1
-_EMPTY = RowScores("", "official", 0, 0.0, (), (), "")
 
 
 def fingerprint(answered: Sequence[Answered], *others: str) -> str:
     """sha256 over all that scores follow from: samples, answers, and whatever else was taken into account."""
     digest = hashlib.sha256(f"{_FORMAT}".encode())
     for item in answered:
-        digest.update(json.dumps(to_tree(item), ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        digest.update(json.dumps(to_tree(item), ensure_ascii=False).encode())
     for other in others:
-        digest.update(b"\0" + other.encode("utf-8", "surrogatepass"))
+        digest.update(b"\0" + other.encode())
     return digest.hexdigest()
 
 
@@ -36,7 +35,7 @@ def write_scores(folder: Path, scores: Sequence[RowScores], made_from: str) -> N
     """
     with _sentence(folder):
         scratch = folder / ".scored.jsonl.new"
-        with scratch.open("w", encoding="utf-8", errors="surrogatepass") as file:
+        with scratch.open("w", encoding="utf-8") as file:
             for row in scores:
                 for scored in row.answers:
                     print(json.dumps(_line(row, scored), ensure_ascii=False), file=file)
@@ -60,7 +59,7 @@ def read_scores(folder: Path, answered: Sequence[Answered], made_from: str) -> l
         whole = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
         if whole["format"] != _FORMAT or whole["made_from"] != made_from:
             return None
-        rows = [changed(_EMPTY, row, str(folder / "scores.json")) for row in whole["rows"]]
+        rows = [_built(RowScores, row) for row in whole["rows"]]
         answers = _read_lines(folder, answered)
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -70,7 +69,7 @@ def read_scores(folder: Path, answered: Sequence[Answered], made_from: str) -> l
 def _read_lines(folder: Path, answered: Sequence[Answered]) -> dict[tuple[str, str], list[Scored]]:
     by_name = {(item.sample.source, item.sample.id): item for item in answered}
     found: dict[tuple[str, str], list[Scored]] = {}
-    with (folder / "scored.jsonl").open(encoding="utf-8", errors="surrogatepass") as file:
+    with (folder / "scored.jsonl").open(encoding="utf-8") as file:
         for line in map(json.loads, file):
             pair = Pair(tuple(line["reference"]), tuple(line["answer"]))
             scored = Scored(by_name[line["source"], line["id"]], pair, line["error"], tuple(line["flags"]))
@@ -90,6 +89,19 @@ def _line(row: RowScores, scored: Scored) -> dict[str, Any]:
         "error": scored.error,
         "flags": scored.flags,
     }
+
+
+def _built(hint: Any, tree: Any) -> Any:
+    """What `to_tree` took apart, put together by its annotation; NaN stays NaN, as settings would not have it."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        hints = get_type_hints(hint)
+        return hint(**{name: _built(hints[name], value) for name, value in tree.items()})
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        if kinds[-1] is Ellipsis:
+            return tuple(_built(kinds[0], item) for item in tree)
+        return tuple(_built(kind, item) for kind, item in zip(kinds, tree, strict=True))
+    return tree
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """Another model as a judge: any engine, an OpenAI-compatible server among them."""
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from auricle.content_cache import ContentCache
-from auricle.conversation import Message, Sampling
-from auricle.engines import Engine, Request, open_engine
+from auricle.conversation import Sampling
+from auricle.engines import Engine, open_engine
+from auricle.engines.remembered import Remembered
 from auricle.errors import UserError
 from auricle.train.judges import Case, Verdict
 
@@ -25,7 +25,6 @@ _SYSTEM = (
 _BEST = 10
 _REPLY = re.compile(r"\{[^{}]*\}", re.DOTALL)
 _SAMPLING = Sampling(max_new_tokens=256)
-_FAILURES_IN_A_ROW = 5  # of the server; then it is not the answers' doing
 
 
 class ModelJudge:
@@ -48,17 +47,16 @@ class ModelJudge:
     def __init__(self, engine: Engine, *, name: str, dimension: str, cache: ContentCache) -> None:
         if dimension not in CRITERIA:
             raise UserError(f"a model cannot judge {dimension!r}: expected one of {', '.join(CRITERIA)}")
-        self._engine = engine
-        self._name = name
         self._dimension = dimension
-        self._cache = cache
-        self._refused_in_a_row = 0
+        self._remembered = Remembered(
+            engine, _SAMPLING, name=name, cache=cache, system=_SYSTEM, keeps=lambda reply: _scores(reply) is not None
+        )
         self.num_failed = 0
 
     def __call__(self, case: Case, answers: Sequence[str]) -> list[Verdict | None]:
         """A verdict on each answer; None where the judge failed."""
         prompts = {answer: (self._ask(case, answer, 0), self._ask(case, answer, 1)) for answer in answers}
-        replies = self._replies([prompt for pair in prompts.values() for prompt in pair])
+        replies = self._remembered.replies([prompt for pair in prompts.values() for prompt in pair])
         verdicts = {answer: self._verdict([replies.get(prompt) for prompt in prompts[answer]]) for answer in prompts}
         return [verdicts[answer] for answer in answers]
 
@@ -71,36 +69,6 @@ class ModelJudge:
             f"Score both answers from 0 to {_BEST}. {CRITERIA[self._dimension]}\n"
             'Reply as {"reason": "...", "answer_1": N, "answer_2": N}.'
         )
-
-    def _replies(self, prompts: Sequence[str]) -> dict[str, str]:
-        keys = {prompt: hashlib.sha256(f"{self._name}\0{prompt}".encode()).hexdigest() for prompt in prompts}
-        known = self._cache.get(keys.values())
-        replies = {prompt: known[key] for prompt, key in keys.items() if key in known}
-        for prompt, reply in self._asked([prompt for prompt in keys if prompt not in replies]).items():
-            replies[prompt] = reply
-            if _scores(reply):
-                self._cache.put({keys[prompt]: reply})
-        return replies
-
-    def _asked(self, prompts: list[str]) -> dict[str, str]:
-        """What the model replies; nothing to a prompt that the server refuses."""
-        replies: dict[str, str] = {}
-        start = 0
-        while start < len(prompts):
-            requests = [
-                Request((Message("system", (_SYSTEM,)), Message("user", (prompt,)))) for prompt in prompts[start:]
-            ]
-            try:
-                for answer in self._engine.generate(requests, _SAMPLING):
-                    replies[prompts[start]] = answer.text
-                    start += 1
-                    self._refused_in_a_row = 0
-            except UserError:
-                start += 1
-                self._refused_in_a_row += 1
-                if self._refused_in_a_row == _FAILURES_IN_A_ROW:
-                    raise
-        return replies
 
     def _verdict(self, replies: list[str | None]) -> Verdict | None:
         """The mean over both positions, the answer's own score in each."""

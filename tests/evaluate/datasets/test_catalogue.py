@@ -11,7 +11,7 @@ import pytest
 from local_server import Served, serve
 
 from auricle.errors import UserError
-from auricle.evaluate.datasets import catalogue
+from auricle.evaluate.datasets import catalogue, covost2
 from auricle.evaluate.datasets.catalogue import DATASETS, OFFICIAL_LIST_FILES, dataset_named, download
 from auricle.evaluate.datasets.meld import ARCHIVE
 from auricle.evaluate.download import RemoteFile
@@ -45,9 +45,14 @@ def test_addresses_names_and_checksums_are_well_formed(file: RemoteFile):
         assert parts.scheme == "https"
         assert Path(parts.path).name == Path(file.name).name
         assert parts.hostname
-    assert file.num_bytes is None or file.num_bytes > 10**8
+    assert file.num_bytes is None or file.num_bytes > 10**5
     assert file.md5 is None or re.fullmatch("[0-9a-f]{32}", file.md5)
     assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
+
+
+def test_there_is_a_table_for_each_direction_of_covost2():
+    names = [file.name for file in dataset_named("covost2").files]
+    assert names == [f"{covost2.table_name(*direction)}.tsv.tar.gz" for direction in covost2.DIRECTIONS]
 
 
 def test_official_lists_are_those_of_the_published_rows():

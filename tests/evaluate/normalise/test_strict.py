@@ -100,13 +100,14 @@ def test_a_convention_is_what_a_tenth_of_the_references_show(references: list[st
 
 def test_every_source_has_its_own_convention_and_a_sentence_that_says_so():
     bare, written = sample("MISTER QUILTER", source="bare"), sample("Mister Quilter.", source="written")
-    strict = Strict.for_samples([bare, written, sample("Guten Tag.", task="translation", source="translated")])
+    other = sample("Sir?", source="other")
+    strict = Strict.for_samples([bare, written, other, sample("Guten Tag.", task="translation", source="translated")])
     answer = "Mister Quilter."
     assert strict.words(bare, answer).answer == strict.words(bare, answer).reference == ("mister", "quilter")
     assert strict.words(written, answer).answer == ("Mister", "Quilter", ".")
     assert strict.reasons[-2:] == (
-        "In bare, neither case nor punctuation counts.",
-        "In written, case and punctuation counts.",
+        "Neither case nor punctuation counts in bare.",
+        "Case and punctuation count in other, written.",
     )
 
 

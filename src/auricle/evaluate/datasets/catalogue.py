@@ -28,7 +28,8 @@ from auricle.settings import nearest
 _ARCHIVES = (".tar", ".tar.gz", ".zip")
 _OPENSLR = ("https://www.openslr.org", "https://us.openslr.org", "https://openslr.elda.org")
 _COVOST = "https://dl.fbaipublicfiles.com/covost"
-_FLEURS = "https://huggingface.co/datasets/google/fleurs/resolve/main/data"
+_FLEURS = "https://huggingface.co/datasets/google/fleurs/resolve/{}/data/"
+_FLEURS_REVISIONS = ("70bb2e84b976b7e960aa89f1c648e09c59f894dd", "main")
 _LISTS = "https://qianwen-res.oss-cn-beijing.aliyuncs.com/Qwen2-Audio/evaluation"
 
 
@@ -62,14 +63,20 @@ class Dataset:
 
 
 def _librispeech(split: str, num_bytes: int, md5: str) -> RemoteFile:
-    """md5: openslr.org/resources/12/md5sum.txt; sizes: ESPnet's and Kaldi's recipes."""
+    """md5: openslr.org/resources/12/md5sum.txt; num_bytes: ESPnet's and Kaldi's recipes."""
     name = f"{split}.tar.gz"
     return RemoteFile(name, tuple(f"{host}/resources/12/{name}" for host in _OPENSLR), num_bytes, md5=md5)
 
 
-def _covost2(language: str, target: str) -> RemoteFile:
-    name = f"{covost2.table_name(language, target)}.tsv.tar.gz"
-    return RemoteFile(name, (f"{_COVOST}/{name}",))
+def _covost2(name: str, num_bytes: int, sha256: str) -> RemoteFile:
+    """num_bytes, sha256: as Hugging Face's `datasets` found them (datasets/covost2/dataset_infos.json of its 1.x)."""
+    path = f"covost_v2.{name}.tsv.tar.gz"
+    return RemoteFile(path, (f"{_COVOST}/{path}",), num_bytes, sha256)
+
+
+def _fleurs(path: str, num_bytes: int, sha256: str) -> RemoteFile:
+    """num_bytes, sha256: as several projects pin that revision."""
+    return RemoteFile(path, tuple(_FLEURS.format(name) + path for name in _FLEURS_REVISIONS), num_bytes, sha256)
 
 
 DATASETS = (
@@ -104,8 +111,16 @@ DATASETS = (
         "CC BY 4.0",
         fleurs.read,
         files=(
-            RemoteFile("cmn_hans_cn/test.tsv", (f"{_FLEURS}/cmn_hans_cn/test.tsv",)),
-            RemoteFile("cmn_hans_cn/audio/test.tar.gz", (f"{_FLEURS}/cmn_hans_cn/audio/test.tar.gz",)),
+            _fleurs(
+                "cmn_hans_cn/test.tsv",
+                491_487,
+                "5734461648f816181d7dab5fc79204b18c4b9bc2cd5138225b25c72d18385d21",
+            ),
+            _fleurs(
+                "cmn_hans_cn/audio/test.tar.gz",
+                525_346_466,
+                "09d19ad18f5d7e91076880807e866cd16abd924c7052b55f71cdae91714fc166",
+            ),
         ),
     ),
     Dataset(
@@ -125,7 +140,15 @@ DATASETS = (
         "https://github.com/facebookresearch/covost",
         "CC0",
         covost2.read,
-        files=tuple(_covost2(*direction) for direction in covost2.DIRECTIONS),
+        files=(
+            _covost2("en_zh-CN", 24_280_932, "7509b7c587326ef094c1e639111aef13f3888d26f707672dadec4d37d8e501d8"),
+            _covost2("en_de", 25_779_505, "f414705b6197cc9a30cf05f8fc4471c8e99809a2c1f2c1da24a7ba617f42fce2"),
+            _covost2("de_en", 9_926_797, "a64efc469ba7bd392de32538acf49ff05ac7fe83dd705b9a2a07573e63a2fedd"),
+            _covost2("zh-CN_en", 587_550, "7a49bba59f8a05b68385e686a878332fb66080c12d4d85dc02b10f3f935447a4"),
+            _covost2("es_en", 3_202_080, "aafb7255c00444cbff44ca92a947e16c8f7297f326b332f78b427f4f80240b97"),
+            _covost2("fr_en", 7_282_129, "596d42accc976c607e7b4bd53903a0a03d5036af3b3ea276d7ff188981bb5b2f"),
+            _covost2("it_en", 1_691_247, "da63a3ddf926a595971412e8fdf702405945ea6f9c6ac9de652a94fd6713183d"),
+        ),
         how_to_get=(
             "get Common Voice 4 (2019-12-10) of en, de, zh-CN, es, fr and it, or of those you want, at "
             "https://commonvoice.mozilla.org/datasets, which asks for an e-mail address and your consent, and unpack "

@@ -51,7 +51,7 @@ class Strict:
     def __init__(self, conventions: Mapping[str, Convention]) -> None:
         """conventions: by source."""
         self._conventions = dict(conventions)
-        self.reasons = (*_REASONS, *(_sentence(source, how) for source, how in sorted(conventions.items())))
+        self.reasons = (*_REASONS, *_sentences(conventions))
 
     @staticmethod
     def for_samples(samples: Iterable[Sample]) -> "Strict":
@@ -100,11 +100,20 @@ _REASONS = (
     "An answer is a label where it is that label and nothing more, but for case and punctuation around it: "
     "`Laughter.` is Laughter, `I hear laughter` is not; anything else counts as wrong.",
 )
+_WHAT_COUNTS = {
+    Convention(case=True, punctuation=True): "Case and punctuation count",
+    Convention(case=True, punctuation=False): "Case counts, punctuation does not,",
+    Convention(case=False, punctuation=True): "Punctuation counts, case does not,",
+    Convention(case=False, punctuation=False): "Neither case nor punctuation counts",
+}
 
 
-def _sentence(source: str, how: Convention) -> str:
-    counted = [name for name, counts in (("case", how.case), ("punctuation", how.punctuation)) if counts]
-    return f"In {source}, {' and '.join(counted) or 'neither case nor punctuation'} counts."
+def _sentences(conventions: Mapping[str, Convention]) -> tuple[str, ...]:
+    """What counts where, one sentence for each convention that occurs."""
+    sources: dict[Convention, list[str]] = {}
+    for source, how in sorted(conventions.items()):
+        sources.setdefault(how, []).append(source)
+    return tuple(f"{_WHAT_COUNTS[how]} in {', '.join(of)}." for how, of in sources.items())
 
 
 def _tokens(sample: Sample, text: str, convention: Convention) -> tuple[str, ...]:

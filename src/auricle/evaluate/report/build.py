@@ -70,9 +70,9 @@ def recordings_of(page: Page) -> dict[str, Player]:
 def _tiles(info: RunInfo, scores: Sequence[RowScores]) -> tuple[tuple[str, str], ...]:
     first = [row for row in scores if row.mode == scores[0].mode]
     num_samples, audio_s = sum(row.num_samples for row in first), sum(row.audio_s for row in first)
-    tiles = [("rows", f"{len(first):,}"), ("answers", f"{num_samples:,}"), ("hours of sound", f"{audio_s / 3600:,.1f}")]
+    tiles = [("rows", f"{len(first):,}"), ("answers", f"{num_samples:,}"), ("hours of audio", f"{audio_s / 3600:,.1f}")]
     if info.took_s > 0:
-        tiles.append(("seconds of sound per second", f"{info.audio_s / info.took_s:,.1f}"))
+        tiles.append(("audio seconds per second", f"{info.audio_s / info.took_s:,.1f}"))
     return tuple(tiles)
 
 
@@ -91,7 +91,7 @@ def _facts(info: RunInfo) -> tuple[tuple[str, str], ...]:
     if info.limit is not None:
         facts.insert(6, ("Limit", f"{info.limit:,} samples of each source"))
     if info.took_s > 0:
-        facts.append(("Took", f"{_time(info.took_s)} for {_time(info.audio_s)} of sound"))
+        facts.append(("Took", f"{_time(info.took_s)} for {_time(info.audio_s)} of audio"))
     return tuple((name, value) for name, value in facts if value)
 
 

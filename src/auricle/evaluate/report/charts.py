@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from auricle.evaluate.report.figures import Unit
 from auricle.metrics.counts import Interval
 
 WIDTH = 300.0  # of every strip, in its own units; its height is the template's affair
 _MARGIN = 10.0
-_WIDE = 4.0  # largest / smallest value from which an axis of positive values is logarithmic
+_WIDE = 4.0  # largest / smallest error rate from which an axis is logarithmic
 _NUM_TICKS = 5
 _MOST_TICKS = 8
 
@@ -67,20 +68,36 @@ class Strip:
     reference: float | None = None
 
 
-def axis_over(values: Iterable[float], *, around_zero: bool = False) -> Axis | None:
-    """An axis that shows all of them with a little room; None where there is nothing to show.
-
-    around_zero: zero belongs to it, as for differences. Otherwise an axis over positive values of which one is at
-    least four times another is logarithmic, so that 1.7 and 2.2 stay apart beside 45.
-    """
-    finite = [value for value in values if math.isfinite(value)] + ([0.0] if around_zero else [])
+def axis_over(values: Iterable[float]) -> Axis | None:
+    """An axis that shows all of them with a little room; None where there is nothing to show."""
+    finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return None
     low, high = min(finite), max(finite)
-    if not around_zero and low > 0 and high / low >= _WIDE:
-        return Axis(low / 1.1, high * 1.1, logarithmic=True)
     room = (high - low) * 0.06 or max(abs(high) * 0.1, 0.01)
     return Axis(low - room if low < 0 or low - room >= 0 else 0.0, high + room)
+
+
+def axis_around_zero(values: Iterable[float]) -> Axis | None:
+    """The same for differences: zero belongs to it."""
+    finite = [value for value in values if math.isfinite(value)]
+    return axis_over([*finite, 0.0]) if finite else None
+
+
+def axis_of_rates(values: Iterable[float]) -> Axis | None:
+    """The same for error rates: logarithmic where one is at least four times another, none of them zero.
+
+    1.7 and 2.2 so stay apart beside 45.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite or min(finite) <= 0 or max(finite) / min(finite) < _WIDE:
+        return axis_over(finite)
+    return Axis(min(finite) / 1.1, max(finite) * 1.1, logarithmic=True)
+
+
+def axis_of(unit: Unit, values: Iterable[float]) -> Axis | None:
+    """The one that suits a figure."""
+    return axis_of_rates(values) if unit.better == "lower" else axis_over(values)
 
 
 def strip_of(

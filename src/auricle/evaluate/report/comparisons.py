@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import chain
 
-from auricle.evaluate.report.charts import Axis, axis_over, strip_of
+from auricle.evaluate.report.charts import Axis, axis_around_zero, strip_of
 from auricle.evaluate.report.figures import bounds, difference_verdict, in_table_units, number, unit_of
 from auricle.evaluate.report.view import Compared, ComparedRow
 from auricle.evaluate.scores import Comparison, RowScores
@@ -13,11 +13,17 @@ SURE = 0.05  # the largest corrected p-value that counts as a difference
 
 
 def corrected(scores: Sequence[RowScores]) -> dict[tuple[str, str, str], float]:
-    """(row, other run, figure) -> its p-value after Holm's correction for all of a run's comparisons in this mode."""
-    found = [(row.row, known) for row in scores for known in row.comparisons]
+    """(row, other run, figure) -> its p-value after Holm's correction.
+
+    Corrected together: the figures that rows are known by, of one mode against one run; their other figures apart, since
+    those say much the same a second time.
+    """
+    families: dict[tuple[str, bool], list[tuple[str, Comparison]]] = {}
+    for row in scores:
+        for known in row.comparisons:
+            families.setdefault((known.other, known.figure == row.primary.name), []).append((row.row, known))
     result: dict[tuple[str, str, str], float] = {}
-    for other in dict.fromkeys(known.other for _, known in found):
-        family = [(row, known) for row, known in found if known.other == other]
+    for (other, _), family in families.items():
         p_values = holm([known.p_value for _, known in family])
         result |= {(row, other, known.figure): p for (row, known), p in zip(family, p_values, strict=True)}
     return result
@@ -37,7 +43,7 @@ def _group(
     other: str, metric: str, group: Sequence[tuple[str, Comparison]], p_values: dict[tuple[str, str, str], float]
 ) -> Compared:
     intervals = [in_table_units(metric, known.difference) for _, known in group]
-    axis = axis_over(chain.from_iterable((i.value, i.low, i.high) for i in intervals), around_zero=True)
+    axis = axis_around_zero(chain.from_iterable((i.value, i.low, i.high) for i in intervals))
     rows = tuple(_line(row, known, axis, p_values[(row, other, metric)]) for row, known in group)
     return Compared(other, unit_of(metric), axis, rows)
 

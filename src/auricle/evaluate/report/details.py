@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
-from auricle.evaluate.report.charts import axis_over, strip_of
+from auricle.evaluate.report.charts import axis_of, strip_of
 from auricle.evaluate.report.figures import bounds, in_table_units, number, unit_of
 from auricle.evaluate.report.tables import clusters
 from auricle.evaluate.report.view import Confusions, Detail, Panel, Part
@@ -11,7 +12,6 @@ from auricle.evaluate.scores import RowScores, Slice
 from auricle.metrics.counts import Interval
 
 _LABELS = {"source": "By source", "duration": "By duration", "snr": "By signal-to-noise ratio", "speaker": "By speaker"}
-NO_LABEL = "none of them"
 
 
 def detail(row: RowScores, anchor: str, num_listed: int) -> Detail:
@@ -39,7 +39,7 @@ def _right(row: RowScores) -> str | None:
 
 
 def _panels(row: RowScores, ours: Interval) -> tuple[Panel, ...]:
-    """One for each division, all on one axis, so that their lengths compare."""
+    """One for each division, with the whole row's figure as the line to compare with."""
     divided: dict[str, list[Slice]] = {}
     for part in row.slices:
         divided.setdefault(part.by, []).append(part)
@@ -48,7 +48,8 @@ def _panels(row: RowScores, ours: Interval) -> tuple[Panel, ...]:
 
 def _panel(by: str, slices: Sequence[Slice], ours: Interval) -> Panel:
     intervals = [in_table_units(part.figure.name, part.figure.interval) for part in slices]
-    axis = axis_over([ours.value, *(bound for known in intervals for bound in (known.value, known.low, known.high))])
+    shown = chain.from_iterable((known.value, known.low, known.high) for known in intervals)
+    axis = axis_of(unit_of(slices[0].figure.name), (ours.value, *shown))
     parts = []
     for part, known in zip(slices, intervals, strict=True):
         name, value = part.figure.name, number(part.figure.name, known.value)
@@ -66,17 +67,12 @@ def _confusions(found: Sequence[tuple[str, str, int]]) -> Confusions | None:
         of_line[right] += count
         of_column[answer] += count
     lines = sorted(of_line, key=lambda label: (-of_line[label], label))
-    others = sorted((label for label in of_column if label not in of_line), key=lambda label: (not label, label))
+    others = sorted(label for label in of_column if label not in of_line)
+    columns = [*lines, *others]
     counts = {(right, answer): count for right, answer, count in found}
-    return Confusions(
-        tuple(label or NO_LABEL for label in [*lines, *others]),
-        tuple(
-            (
-                right,
-                tuple(
-                    (counts.get((right, a), 0), counts.get((right, a), 0) / of_line[right]) for a in [*lines, *others]
-                ),
-            )
-            for right in lines
-        ),
-    )
+
+    def cells(right: str) -> tuple[tuple[int, float], ...]:
+        own = [counts.get((right, answer), 0) for answer in columns]
+        return tuple((count, count / max(of_line[right], 1)) for count in own)
+
+    return Confusions(tuple(columns), tuple((right, cells(right)) for right in lines))

@@ -1,5 +1,6 @@
 """The tables of a report in Markdown, for a pull request."""
 
+import re
 from collections.abc import Sequence
 
 from auricle.evaluate.report.figures import Verdict
@@ -91,6 +92,5 @@ def _cell(cell: Cell | None) -> str:
 
 def _text(text: str) -> str:
     """As Markdown that shows the text as it is, on one line."""
-    for sign in "\\`*_[]<>|#&":
-        text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
+    escaped = re.sub(r"[\\`*\[\]<>|#&~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+    return " ".join(escaped.split())

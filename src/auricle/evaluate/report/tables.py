@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from auricle.evaluate.published import Row
-from auricle.evaluate.report.charts import Axis, Mark, Strip, axis_over, strip_of
+from auricle.evaluate.report.charts import Axis, Mark, Strip, axis_of, strip_of
 from auricle.evaluate.report.figures import UNITS, bounds, in_table_units, number, printed, unit_of, verdict
 from auricle.evaluate.report.view import Cell, PublishedCell, Table, TableRow
 from auricle.evaluate.scores import Figure, RowScores
@@ -93,7 +93,7 @@ def _table(metric: str, group: Sequence[RowScores], rows: Mapping[str, Row], not
         [name for name in UNITS if any(f.name == name and not f.primary for row in group for f in row.figures)],
         [flag for flag in FLAGS if any(flag in counts for counts in known)],
     )
-    axis = axis_over(chain.from_iterable(_values(row, rows.get(row.row)) for row in group))
+    axis = axis_of(unit_of(metric), chain.from_iterable(_values(row, rows.get(row.row)) for row in group))
     return Table(
         metric,
         unit_of(metric),

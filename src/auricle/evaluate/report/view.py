@@ -105,7 +105,7 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class ComparedRow:
-    """A row against another run's. holm: the p-value corrected for all comparisons of the mode."""
+    """A row against another run's. holm: the p-value corrected for all rows."""
 
     name: str
     figure: str

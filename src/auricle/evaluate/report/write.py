@@ -56,7 +56,7 @@ def write_report(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8", errors="replace")  # half a surrogate pair is no text
     except OSError as error:
         raise UserError(
             f"the report cannot be written to {folder}: {error.strerror}; choose a folder that can"
