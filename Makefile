@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VLLM := .venv-vllm
 
-.PHONY: demo test slow check vllm clean
+.PHONY: demo test slow check vllm chromium clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -m "not slow"
 
-slow: $(VENV)/.installed-dev $(VLLM)/.installed
+slow: $(VENV)/.installed-dev $(VLLM)/.installed chromium
 	$(BIN)/pytest -m slow
 
 check: $(VENV)/.installed-dev
@@ -44,6 +44,10 @@ $(VLLM)/.installed: pyproject.toml
 	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM)/bin/pip install --quiet -e .
 	touch $@
+
+# The browser that looks at the evaluation report, as Debian packages it; playwright, of the dev extra, drives it.
+chromium:
+	command -v chromium || (apt-get update && apt-get install -y --no-install-recommends chromium)
 
 clean:
 	rm -rf $(VENV) $(VLLM)

@@ -87,6 +87,7 @@ def test_the_rest_is_asked_for_only_where_the_file_is_still_the_same(server: Ser
     server.files["a.bin"] = Served(BODY, etag='"two"')
     begun(tmp_path, OTHER[:300_000], server.url("a.bin"))
     assert fetch(remote(server), tmp_path).read_bytes() == BODY
+    assert len(server.asked) == 1  # the server itself saw that it is another one
 
 
 def test_a_server_that_ignores_the_condition_is_caught_by_its_mark(server: Server, tmp_path: Path):
@@ -147,6 +148,14 @@ def test_a_file_without_a_length_must_have_the_published_one(server: Server, tmp
     server.files["a.bin"] = Served(BODY[:-1], has_length=False)
     with pytest.raises(UserError, match="the connection ended after 511,999 of 512,000 bytes"):
         fetch(remote(server, num_bytes=len(BODY)), tmp_path / "known", delays_s=AT_ONCE)
+
+
+def test_an_empty_file_is_a_file(server: Server, tmp_path: Path):
+    server.files["a.bin"] = Served(b"")
+    assert fetch(remote(server), tmp_path).read_bytes() == b""
+    fetch(remote(server), tmp_path)
+    assert len(server.asked) == 1
+    assert os.listdir(tmp_path) == ["a.bin"]
 
 
 def test_a_wrong_size_is_refused_before_it_is_downloaded(server: Server, tmp_path: Path):
@@ -222,6 +231,7 @@ def test_an_answer_about_another_place_is_not_added(server: Server, tmp_path: Pa
     server.files["a.bin"] = Served(BODY, wrong_start=True)
     begun(tmp_path, BODY[:300_000], server.url("a.bin"))
     assert fetch(remote(server), tmp_path, delays_s=AT_ONCE).read_bytes() == BODY
+    assert [asked for _, asked in server.asked] == ["bytes=300000-", None]
 
 
 def test_a_download_killed_before_its_last_step_is_only_checked(server: Server, tmp_path: Path):

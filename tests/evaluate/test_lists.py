@@ -382,6 +382,7 @@ def test_all_missing_recordings_are_counted_and_some_named(write: Lines, place: 
     with pytest.raises(UserError) as error:
         located(write, root, "1.wav", *(f"/nas/{i}.wav" for i in range(2, 9)))
     assert "7 of 8 recordings" in str(error.value)
+    assert f"are neither where it says nor under {root}, such as" in str(error.value)
     assert "such as /nas/2.wav, /nas/3.wav, /nas/4.wav; give the folder that holds them" in str(error.value)
     with pytest.raises(UserError, match=r"1 of 1 recordings of .*, such as http://host/5.wav; download them there"):
         located(write, root, "http://host/5.wav")

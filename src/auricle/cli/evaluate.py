@@ -75,5 +75,6 @@ def run(
         print(sentence)
 
 
+app.command("judge")(scoring.judge)
 app.command("score")(scoring.score)
 app.command("report")(scoring.report)

@@ -1,4 +1,4 @@
-"""`eval score` and `eval report`: what the answers of a run are worth, and the page that says so."""
+"""`eval judge`, `eval score`, `eval report`: what the answers of a run are worth, and the page that says so."""
 
 import sys
 from pathlib import Path
@@ -22,6 +22,34 @@ _FailIf = Annotated[
 _Mode = Annotated[Literal["official", "strict"], typer.Option("--mode", help="Whose figures --fail-if judges.")]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 _FAILED = 1
+
+
+def judge(
+    folder: _Folder,
+    url: Annotated[str, typer.Option("--url", help="An OpenAI-compatible server; its key is in OPENAI_API_KEY.")],
+    judge_model: Annotated[str, typer.Option("--model", "-m", help="The server's name of the model that judges.")],
+    temperature: Annotated[
+        float, typer.Option(help="Of the judge; the published script's is 1.0, or 2.0 by lot.")
+    ] = 0.0,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="How many messages are on their way at once.")] = 8,
+) -> None:
+    """Have AIR-Bench's chats judged in both positions; every reply is kept at once, and asked for once."""
+    from auricle.engines import open_engine
+    from auricle.evaluate.judged_file import judge_folder
+
+    engine = open_engine(judge_model, engine=url, batch_size=batch_size)
+    with progress_bar() as bar:
+        task = bar.add_task("judging", total=None)
+        found = judge_folder(
+            folder,
+            engine,
+            name=judge_model,
+            temperature=temperature,
+            watch=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    num_failed = sum(item.num_failed for item in found.judged)
+    print(f"{len(found.judged):,} answers judged twice, {num_failed:,} replies without scores")
+    print(f"next: auricle eval report {folder}")
 
 
 def score(
@@ -74,11 +102,15 @@ def _scored(folder: Path, against: Path | None, snr: bool) -> "ScoredRun":
 
     with progress_bar() as bar:
         task = bar.add_task("measuring recordings", total=None)
-        return score_folder(
+        scored = score_folder(
             folder,
             ScoreSettings(against, snr),
             watch=lambda done, total: bar.update(task, completed=done, total=total),
         )
+    if scored.num_unjudged:
+        command = f"auricle eval judge {folder} --url URL --model NAME"
+        print(f"auricle: {scored.num_unjudged:,} answers wait for a judge: {command}", file=sys.stderr)
+    return scored
 
 
 def _conditions(texts: list[str] | None) -> "list[Condition]":

@@ -7,6 +7,8 @@ from pathlib import Path
 from auricle.data.measured import measure_all
 from auricle.data.records import Recording
 from auricle.errors import UserError
+from auricle.evaluate.judge_scores import judge_scores
+from auricle.evaluate.judged_file import read_judgement
 from auricle.evaluate.normalise import open_mode
 from auricle.evaluate.normalise.interface import ModeName
 from auricle.evaluate.published import Row
@@ -30,12 +32,16 @@ class ScoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class ScoredRun:
-    """A run with its scores. rows: the table's lines by name; reasons: what each mode does and why."""
+    """A run with its scores.
+
+    rows: the table's lines by name. reasons: what each mode does and why. num_unjudged: answers that wait for a judge.
+    """
 
     run: RunFolder
     scores: list[RowScores]
     rows: dict[str, Row]
     reasons: dict[ModeName, tuple[str, ...]]
+    num_unjudged: int
 
 
 def score_folder(path: Path, settings: ScoreSettings = ScoreSettings(), *, watch: Watch | None = None) -> ScoredRun:
@@ -54,15 +60,21 @@ def score_folder(path: Path, settings: ScoreSettings = ScoreSettings(), *, watch
     if not answered:
         raise UserError(f"{path} has no answers yet; start its `auricle eval run` again")
     other = _other(settings.against, path)
-    made_from = fingerprint(answered, f"{run.info.limit} {settings.snr}", *_of_other(other))
+    chats = [item for item in answered if item.sample.task == "chat"]
+    judgement = read_judgement(path, chats)
+    made_from = fingerprint(answered, f"{run.info.limit} {settings.snr}", repr(judgement), *_of_other(other))
     scores = read_scores(path, answered, made_from)
     if scores is None:
         snr_db = measured_snr(answered, path / "measured.jsonl", watch) if settings.snr else {}
         scores = score(answered, Beside(snr_db, run.info.limit, other))
+        if judgement is not None and judgement.judged:
+            name, temperature = judgement.name, judgement.temperature
+            scores += judge_scores(judgement.judged, name=name, temperature=temperature, limit=run.info.limit)
         write_scores(path, scores, made_from)
     samples = [item.sample for item in answered]
     rows = {row.name: row for row in rows_for(samples)}
-    return ScoredRun(run, scores, rows, {mode: open_mode(mode, samples).reasons for mode in MODES})
+    reasons = {mode: open_mode(mode, samples).reasons for mode in MODES}
+    return ScoredRun(run, scores, rows, reasons, len(chats) - len(judgement.judged if judgement else ()))
 
 
 def measured_snr(answered: Sequence[Answered], cache: Path, watch: Watch | None = None) -> dict[Path, float]:

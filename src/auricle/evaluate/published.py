@@ -31,9 +31,12 @@ class Row:
     mean_of: tuple[str, ...] = ()
 
 
-def _covost(direction: str, count: int | None, *figures: float | None) -> Row:
+def _covost(
+    direction: str, count: int | None, official: float, transformers: float | None = None, vllm: float | None = None
+) -> Row:
     sources = tuple(f"covost2_{direction}_{split}" for split in ("dev", "test"))
-    return Row(f"covost2_{direction}", "covost2", sources if count else sources[1:], "bleu", count, *figures)
+    pooled = sources if count else sources[1:]
+    return Row(f"covost2_{direction}", "covost2", pooled, "bleu", count, official, transformers, vllm)
 
 
 def _airbench(part: str, tasks: tuple[str, ...], figure: float | None = None, mean_of: tuple[str, ...] = ()) -> Row:

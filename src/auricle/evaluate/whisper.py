@@ -102,7 +102,7 @@ class WhisperOpener:
                 device=self.device,
                 device_index=place % ctranslate2.get_cuda_device_count() if self.device == "cuda" else 0,
                 compute_type=self.identity.dtype,
-                cpu_threads=max(1, (os.cpu_count() or 1) // num_processes),
+                cpu_threads=0 if num_processes == 1 else max(1, (os.cpu_count() or 1) // num_processes),  # 0: its own
             )
         except (RuntimeError, ValueError) as error:  # what CTranslate2 raises
             raise UserError(f"faster-whisper cannot load {self.directory}: {error}") from error

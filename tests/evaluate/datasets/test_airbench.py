@@ -11,7 +11,7 @@ from auricle.errors import UserError
 from auricle.evaluate.datasets import airbench
 from auricle.evaluate.published import ROWS
 
-TASKS = tuple(task for row in ROWS if row.dataset == "airbench" for task in row.sources)
+TASKS = tuple(dict.fromkeys(task for row in ROWS if row.dataset == "airbench" for task in row.sources))
 
 
 def entry(number: int, task: str, **changed: Any) -> dict[str, Any]:

@@ -1,15 +1,11 @@
 """One report of hand-made scores, written once."""
 
-import sys
 from pathlib import Path
 
+import made_scores
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import made_scores  # noqa: E402
-
-from auricle.evaluate.report import ReportSettings, write_report  # noqa: E402
+from auricle.evaluate.report import ReportSettings, write_report
 
 REASONS = {"official": ("Does as the scripts do.",), "strict": ("Keeps é apart from e.",)}
 

@@ -100,7 +100,13 @@ def _mode(mode: ModeName, recordings: list[Path]) -> list[RowScores]:
             answers=(_scored("m1", recordings[1], "emotion", "meld_dev", ("joy",), ("anger",), 1.0),),
         ),
         RowScores(
-            "airbench_sound", mode, 400, 4000.0, (Figure("judge", Interval(6.5, 6.0, 6.8, 400), primary=True),), (), "utterance"
+            "airbench_sound",
+            mode,
+            400,
+            4000.0,
+            (Figure("judge", Interval(6.5, 6.0, 6.8, 400), primary=True),),
+            (),
+            "utterance",
         ),
     ]
 
@@ -109,8 +115,10 @@ def _transcripts(recordings: list[Path]) -> tuple[Scored, ...]:
     row, missing = "librispeech_dev_clean", recordings[0].with_name("missing.wav")
     return (
         _scored("right", recordings[0], "asr", row, ("fine",), ("fine",), 0.0),
-        _scored("small", recordings[1], "asr", row, tuple("a b c d".split()), tuple("a x c d".split()), 0.25),
-        _scored("runs", recordings[2], "asr", row, ("stop",), ("stop", *("thank", "you") * 5), 10.0, ("runaway", "cut off")),
+        _scored("small", recordings[1], "asr", row, tuple("abcd"), tuple("axcd"), 0.25),
+        _scored(
+            "runs", recordings[2], "asr", row, ("stop",), ("stop", *("thank", "you") * 5), 10.0, ("runaway", "cut off")
+        ),
         _scored("empty", recordings[1], "asr", row, ("hello", "there"), (), 1.0, ("empty",)),
         _scored("nasty", recordings[0], "asr", row, ("x",), tuple(NASTY.split()), 8.0),
         _scored("arabic", recordings[0], "asr", row, ("مرحبا", "بكم"), ("مرحبا",), 0.5),
@@ -130,4 +138,6 @@ def _scored(
     failure: str | None = None,
 ) -> Scored:
     sample = Sample(id, source, source, task, audio, "Say it: <|en|>", " ".join(reference), "en", None, "s1", 2.5)
-    return Scored(Answered(sample, " ".join(answer), len(answer), "stop", failure), Pair(reference, answer), error, flags)
+    return Scored(
+        Answered(sample, " ".join(answer), len(answer), "stop", failure), Pair(reference, answer), error, flags
+    )

@@ -3,7 +3,9 @@
     Chat/Chat_meta.json         [{"path", "task_name", "dataset_name", "question", "answer_gt", "meta_info", "uniq_id"}]
     Chat/speech_QA_iemocap/Ses01.wav                Chat/{task_name}_{dataset_name}/{path}
 
-A task is a source. meta_info, what the judge reads in place of the recording, stands in the sample's details.
+2200 questions. A task is a source. meta_info, what the judge reads in place of the recording, stands in the sample's
+details. A few recordings of SpokenWOZ are empty in the release (github.com/OFA-Sys/AIR-Bench, issue 6): they are found
+when they are asked about.
 Yang et al., arXiv:2402.07729; https://huggingface.co/datasets/qyang1021/AIR-Bench-Dataset (CC BY-NC 4.0, and the terms
 of the sets it is made from).
 """
@@ -29,7 +31,7 @@ _NUM_CONNECTIONS = 4
 
 
 def download(folder: Path, watch: Watch | None = None, *, address: str = HUB) -> None:
-    """Fetch the list and the recordings that it names, about 2000, several at a time.
+    """Fetch the list and the recordings that it names, several at a time.
 
     Args:
         folder: of the data set.

@@ -100,8 +100,8 @@ DATASETS = (
         "CC0",
         common_voice.read,
         how_to_get=(
-            "get release 15.0 (2023-09-08) of en, zh-CN, zh-HK and fr at https://commonvoice.mozilla.org/datasets, "
-            "which asks for an e-mail address and your consent"
+            "get release 15.0 (2023-09-08) of en, zh-CN, zh-HK and fr at https://commonvoice.mozilla.org/datasets or "
+            "https://datacollective.mozillafoundation.org, which ask for your name and consent"
         ),
     ),
     Dataset(
@@ -151,8 +151,8 @@ DATASETS = (
         ),
         how_to_get=(
             "get Common Voice 4 (2019-12-10) of en, de, zh-CN, es, fr and it, or of those you want, at "
-            "https://commonvoice.mozilla.org/datasets, which asks for an e-mail address and your consent, and unpack "
-            "each into a folder of that name beside the tables"
+            "https://commonvoice.mozilla.org/datasets or https://datacollective.mozillafoundation.org, which ask for "
+            "your name and consent, and unpack each into a folder of that name beside the tables"
         ),
     ),
     Dataset(

@@ -13,10 +13,15 @@ from auricle.evaluate.report.players import Player, players
 from auricle.evaluate.report.settings import ReportSettings
 from auricle.evaluate.report.tables import anchor, footnotes, headline, tables
 from auricle.evaluate.report.view import ModeView, Page
-from auricle.evaluate.run_info import RunInfo
+from auricle.evaluate.run_info import PromptForm, RunInfo
 from auricle.evaluate.scores import RowScores
 
-_PROMPT_FORMS = {"raw": "raw form of the base model", "chat": "chat template"}
+_PROMPT_FORMS: dict[PromptForm, str] = {
+    "raw": "raw form of the base model",
+    "chat": "chat template",
+    "auto": "chat template for chats, raw form of the base model for the rest",
+    "none": "none; the model has its own",
+}
 
 
 def build(
