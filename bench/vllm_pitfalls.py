@@ -6,7 +6,8 @@
 Run it where vLLM is installed. Every row changes one thing of a call that is otherwise right: `LLM.generate` on the
 published prompt, greedy, at most 256 tokens. The repetition penalty is that of the published Instruct checkpoint's
 generation_config.json, put into a copy of the model's. The rows on recordings of more than 30 s hear the same clips,
-joined until each recording is that long.
+joined until each recording is that long. One answer that never ends can outweigh all others, so that the rate of those
+that ended stands beside the rate of all.
 """
 
 import argparse
@@ -36,6 +37,10 @@ PAUSE_S = 0.3
 PLACE = "<|audio_bos|><|AUDIO|><|audio_eos|>"
 
 
+Said = tuple[str, bool]
+"""An answer, and whether it ended by itself."""
+
+
 @dataclass(frozen=True)
 class Clip:
     """A sample with its sound."""
@@ -58,7 +63,7 @@ class Careless:
 
     def answer(
         self, clips: Sequence[Clip], *, place: str = PLACE, heard: bool = True, penalty: bool = False, long: bool = True
-    ) -> list[str]:
+    ) -> list[Said]:
         """One answer each. penalty: start from the model's own defaults; long: say how long an answer may be."""
         settings: dict[str, Any] = {"temperature": 0.0, "min_tokens": 1, "stop_token_ids": self._stop}
         settings |= {"max_tokens": OFFICIAL.max_new_tokens} if long else {}
@@ -72,24 +77,26 @@ class Careless:
             if heard:
                 prompt["multi_modal_data"] = {"audio": [(clip.waveform.samples, units.SAMPLE_RATE)]}
             prompts.append(prompt)
-        return [output.outputs[0].text for output in self._llm.generate(prompts, params, use_tqdm=False)]
+        outputs = [output.outputs[0] for output in self._llm.generate(prompts, params, use_tqdm=False)]
+        return [(output.text, output.finish_reason == "stop") for output in outputs]
 
 
-def ours(model: Path, clips: Sequence[Clip]) -> list[str]:
+def ours(model: Path, clips: Sequence[Clip]) -> list[Said]:
     """As `auricle eval run --engine vllm` asks."""
     engine = open_engine(model, engine="vllm", dtype="float32", batch_size=8)
     requests = [Request(RawPrompt((Audio(), clip.sample.prompt)), (clip.waveform,)) for clip in clips]
-    return [answer.text for answer in engine.generate(requests, OFFICIAL)]
+    return [(answer.text, answer.finish_reason == "stop") for answer in engine.generate(requests, OFFICIAL)]
 
 
-def word_error_rate(clips: Sequence[Clip], answers: Sequence[str]) -> float:
-    """In %, as the published scripts count."""
+def word_error_rate(clips: Sequence[Clip], answers: Sequence[Said]) -> str:
+    """In %, as the published scripts count: of all, of those that ended, and how many did not."""
     mode = open_mode("official", [clip.sample for clip in clips])
-    counts = np.zeros(4, dtype=np.int64)
-    for clip, answer in zip(clips, answers, strict=True):
+    counts = np.zeros((2, 4), dtype=np.int64)  # cut off, ended
+    for clip, (answer, ended) in zip(clips, answers, strict=True):
         pair = mode.words(clip.sample, answer)
-        counts += edit_counts(pair.reference, pair.answer)
-    return 100 * float(counts[:3].sum() / counts[3])
+        counts[int(ended)] += edit_counts(pair.reference, pair.answer)
+    told = [f"{100 * sums[:3].sum() / sums[3]:.1f} %" if sums[3] else "-" for sums in (counts.sum(axis=0), counts[1])]
+    return " | ".join([*told, str(sum(not ended for _, ended in answers))])
 
 
 def joined(clips: Sequence[Clip]) -> list[Clip]:
@@ -120,8 +127,8 @@ def measure(model: Path, clips: Sequence[Clip]) -> list[tuple[str, str]]:
     long = joined(clips)
     rows = []
 
-    def row(name: str, asked: Sequence[Clip], answers: Sequence[str]) -> None:
-        rows.append((name, f"{word_error_rate(asked, answers):.1f} %"))
+    def row(name: str, asked: Sequence[Clip], answers: Sequence[Said]) -> None:
+        rows.append((name, word_error_rate(asked, answers)))
         print(*rows[-1], sep="\t", flush=True)
 
     answers = ours(model, [*clips, *long])
@@ -135,7 +142,7 @@ def measure(model: Path, clips: Sequence[Clip]) -> list[tuple[str, str]]:
     try:
         row("the recording's place left out", clips, careless.answer(clips, place=""))
     except Exception as error:  # whatever vLLM says
-        rows.append(("the recording's place left out", f"refused: {str(error).splitlines()[0]}"))
+        rows.append(("the recording's place left out", f"refused: {str(error).splitlines()[0]} | - | -"))
         print(*rows[-1], sep="\t", flush=True)
     if long:
         row(f"auricle, {len(long)} recordings of more than 30 s", long, answers[len(clips) :])
@@ -155,7 +162,12 @@ def main() -> None:
     with TemporaryDirectory() as scratch:
         rows = measure(with_penalty(arguments.model, Path(scratch)), clips)
     print()
-    print("| way of calling | WER |", "|---|---|", *(f"| {name} | {rate} |" for name, rate in rows), sep="\n")
+    print(
+        "| way of calling | WER | of answers that ended | others |",
+        "|---|---|---|---|",
+        *(f"| {name} | {rate} |" for name, rate in rows),
+        sep="\n",
+    )
 
 
 if __name__ == "__main__":  # vLLM starts processes of its own, which import this file

@@ -39,7 +39,8 @@ def tar_xz(files: Files) -> bytes:
 
 def deb(files: Files) -> bytes:
     control = tar_xz({"control": b"Package: miniature\n"})
-    return ar({"debian-binary": b"2.0\n", "control.tar.xz": control, "data.tar.xz": tar_xz(files)})
+    odd = {"_odd": b"1"}  # members begin at even bytes, whatever their lengths; deb(5) lets names of its own stand here
+    return ar({"debian-binary": b"2.0\n", "control.tar.xz": control, **odd, "data.tar.xz": tar_xz(files)})
 
 
 def pinned(package: DebianPackage, data: bytes) -> DebianPackage:
@@ -103,7 +104,9 @@ def _librivox(sounds: Sounds) -> Files:
 
 def _stamps(sounds: Sounds) -> Files:
     stamps = "usr/share/tuxpaint/stamps"
-    files: Files = {f"{stamps}/animals/cat.png": b"a picture", f"{stamps}/symbols/alphabets/dog_fr.ogg": sounds.ogg()}
+    letter = f"{stamps}/symbols/alphabets/dog"  # what it says is not written
+    files: Files = {f"{stamps}/animals/cat.png": b"a picture", f"{letter}_fr.ogg": sounds.ogg()}
+    files[f"{letter}.txt"] = _texts("The letter D.", {"fr": "La lettre D."})
     for path, (english, texts, spoken) in STAMPS.items():
         files[f"{stamps}/{path}.txt"] = _texts(english, texts)
         files |= {f"{stamps}/{path}_desc_{language}.ogg": sounds.ogg() for language in spoken}

@@ -146,6 +146,17 @@ def test_a_second_download_makes_only_what_is_missing(folder, server, packages):
     assert len(server.asked) == num_asked
 
 
+def test_a_training_recording_that_lies_there_is_no_sample(folder, samples):
+    """As in a folder of packages that somebody unpacked whole."""
+    stamps = folder / "packages/tuxpaint-stamps-default/usr/share/tuxpaint/stamps/animals"
+    learnt = stamps / "bee_desc_fr.ogg"
+    learnt.write_bytes((stamps / "cat_desc_fr.ogg").read_bytes()[::-1])
+    try:
+        assert debian_speech.read(folder) == samples
+    finally:
+        learnt.unlink()
+
+
 def test_progress_counts_the_bytes_of_all_packages(tmp_path, server, packages):
     told = []
     debian_speech.download(tmp_path, lambda *one: told.append(one), packages=packages, mirrors=[server.address])

@@ -87,7 +87,7 @@ OFFICIAL = [
         ("librispeech", "librispeech_test_clean", "asr", "en", None, "1089"),
     ),
     (
-        ("librispeech_eval", "libri", recognise("en"), "/test/books/1089-134686-0000.flac"),
+        ("librispeech_eval", "libri", recognise("en"), "/test/books/other/1089-134686-0000.flac"),
         ("librispeech", "libri", "asr", "en", None, "1089"),
     ),  # a folder test says too little
     (
@@ -102,6 +102,10 @@ OFFICIAL = [
         ("cv15_asr_yue_eval", "commonvoice", recognise("zh"), "common_voice_zh-HK_1.mp3"),
         ("common_voice_15", "common_voice_15_yue", "asr", "yue", None, None),
     ),  # scored as Cantonese, as there
+    (
+        ("mine", "CommonVoice zh-HK", recognise("zh"), "1.mp3"),
+        ("common_voice_15", "common_voice_15_yue", "asr", "yue", None, None),
+    ),
     (
         ("cv15_asr_fr_eval", "cv15_fr", recognise("fr"), "common_voice_fr_1.mp3"),
         ("common_voice_15", "common_voice_15_fr", "asr", "fr", None, None),

@@ -241,7 +241,7 @@ def test_run_info_says_what_it_was_made_with(make: Callable, ask: Callable, echo
     assert {"auricle", "torch", "python"} <= dict(info.versions).keys()
     assert "cores" in info.machine
     told = " ".join(info.remarks)
-    for word in ("generation_config", "16 tokens", "placeholder", "30 s", "bfloat16", "drawn"):
+    for word in ("generation_config", "16 tokens", "Placeholders", "30 s", "bfloat16", "drawn"):
         assert word in told
     assert json.loads((out / "run.json").read_text())["sampling"]["seed"] == 3
 

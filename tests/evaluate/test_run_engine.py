@@ -14,6 +14,7 @@ from auricle import audio
 from auricle.conversation import Answer, Audio, Message, RawPrompt, Sampling
 from auricle.engines import NativeEngine, Request
 from auricle.errors import UserError
+from auricle.evaluate import opener
 from auricle.evaluate.answerer import EngineAnswerer
 from auricle.evaluate.identity import FileHashes
 from auricle.evaluate.lists import write_samples
@@ -183,6 +184,29 @@ def test_an_engine_in_this_process_that_refuses_ends_the_run_at_once(lengths: Ca
     with pytest.raises(UserError, match="refuses"):
         list(said)
     assert server.asked == [0.2]
+
+
+def test_a_server_that_does_not_know_the_official_settings_says_so_before_it_is_asked(
+    lengths: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class OpenAI(Server):
+        def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Answer]:
+            if sampling.min_new_tokens:
+                raise UserError("min_new_tokens is no part of OpenAI's API: got 1; leave it out")
+            return super().generate(requests, sampling)
+
+    server = OpenAI(lambda length_s: False)
+    monkeypatch.setattr(opener, "open_engine", lambda *names, **options: server)
+    samples, url = lengths(0.2, 0.3), "http://localhost:1/v1"
+    with pytest.raises(UserError, match=r"leave it out: --min-new-tokens 0 does so$"):
+        run(samples, open_model("gpt", engine=url), tmp_path / "out", hashes=FileHashes(tmp_path / "hashes"))
+    assert server.asked == []
+    model = open_model("gpt", engine=url, sampling=Sampling())
+    folder = run(samples, model, tmp_path / "out", hashes=FileHashes(tmp_path / "hashes"))
+    assert texts(folder) == ["heard 0.2", "heard 0.3"]
+    assert (folder.info.prompt_form, folder.info.engine) == ("chat", url)
+    for word in ("template", "Repetition penalty", "max_tokens", "30 s"):
+        assert word in " ".join(folder.info.remarks)
 
 
 KILLED = """

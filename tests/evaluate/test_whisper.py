@@ -127,9 +127,7 @@ def test_other_weights_and_other_arithmetic_are_another_identity(directory, hash
 
 
 def test_mistakes_are_named(directory, hashes, tmp_path, monkeypatch):
-    with pytest.raises(
-        UserError, match=r"it lacks model\.bin, config\.json, tokenizer\.json; make one with"
-    ):
+    with pytest.raises(UserError, match=r"it lacks model\.bin, config\.json, tokenizer\.json; make one with"):
         whisper_opener(tmp_path, hashes=hashes)
     with pytest.raises(UserError, match="computes in float32, float16, bfloat16, int8 or auto: got 'float64'"):
         whisper_opener(directory, dtype="float64", hashes=hashes)

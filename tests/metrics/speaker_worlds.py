@@ -24,13 +24,15 @@ class World:
     draw: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
 
 
-def coverage(world: World, trials: int, *, clustered: bool = True, speakers: int = NUM_SPEAKERS) -> float:
+def coverage(
+    world: World, trials: int, *, clustered: bool = True, speakers: int = NUM_SPEAKERS, resamples: int = 1000
+) -> float:
     """Of that many samples, the share whose interval holds the truth."""
     covered = 0
     for trial in range(trials):
         counts, who = world.draw(np.random.default_rng((trial, speakers)), speakers)
         clusters = list(who.astype(str)) if clustered else None
-        found = interval(counts, clusters, world.measure, seed=trial, num_resamples=1000)
+        found = interval(counts, clusters, world.measure, seed=trial, num_resamples=resamples)
         assert found.num_clusters == (speakers if clustered else len(counts))
         covered += found.low <= world.truth <= found.high
     return covered / trials

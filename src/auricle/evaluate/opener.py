@@ -77,6 +77,7 @@ class EngineOpener:
         who = self.identity
         if self.directory is None:
             engine = open_engine(who.model, engine=who.engine, batch_size=self.batch_size)
+            _require_understood(engine, who.sampling)
             return self._answerer(engine, None)
         reader = Reader(self.directory)
         engine = open_engine(
@@ -146,6 +147,15 @@ def _require_neutral(engine: str, **options: tuple[object, object]) -> None:
     for name, (got, neutral) in options.items():
         if got != neutral:
             raise UserError(f"engine {engine} chooses its own {name}: got {got!r}; leave it out")
+
+
+def _require_understood(engine: Engine, sampling: Sampling) -> None:
+    """Refuse settings that a server cannot be trusted with before anything is asked."""
+    try:
+        list(engine.generate([], sampling))
+    except UserError as error:
+        hint = ": --min-new-tokens 0 does so" if sampling.min_new_tokens and "min_new_tokens" in str(error) else ""
+        raise UserError(f"{error}{hint}") from error
 
 
 def is_url(engine: str) -> bool:

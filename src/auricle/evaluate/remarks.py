@@ -8,14 +8,14 @@ from auricle.evaluate.opener import Identity, is_url
 from auricle.evaluate.sample import Sample
 
 _VLLM = (
-    "Repetition penalty: vLLM's defaults for a model are its generation_config.json's, a repetition penalty among them, "
-    "wherever a request has no settings of its own; this run opens vLLM with generation_config='vllm' and sends every "
-    "setting.",
+    "Repetition penalty: where a request has no settings of its own vLLM takes those of the checkpoint's "
+    "generation_config.json, a repetition penalty among them; this run opens vLLM with generation_config='vllm' and "
+    "sends every setting.",
     "16 tokens: an answer ends there by vLLM's SamplingParams unless they say otherwise; this run sends max_tokens.",
     "Placeholders: where the recording's place is missing or bare in the prompt, vLLM refuses it or the model reads "
     "another prompt; this run sends the token ids that the native engine reads, one place for each window.",
-    "30 s: vLLM's processor cuts a recording there without a word; this run hands it windows of at most 30 s and loses "
-    "nothing.",
+    "30 s: vLLM's processor cuts a recording there without a word; this run hands it all of it, in windows of at most "
+    "30 s that stand one after another in the prompt.",
 )
 _SERVER = (
     "Prompts: a server renders its own chat template, and the raw prompt of the base model cannot be sent; the system "

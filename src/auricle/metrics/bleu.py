@@ -1,7 +1,8 @@
 """BLEU of a corpus from counts of its samples, equal to sacreBLEU's `corpus_bleu` with one reference.
 
 sacreBLEU tokenises and counts; the score follows from the sums, with its default, exponential smoothing (Chen and
-Cherry 2014, method 3) and no effective order. The official scripts run sacreBLEU 1.5.1.
+Cherry 2014, method 3) and no effective order. The official scripts run sacreBLEU 1.5.1, which gives the same (13a and
+zh, 6,000 random corpora) wherever a corpus has one token right; where it has none, 1.5.1 smooths, 2.x and we say 0.
 """
 
 import functools

@@ -1,10 +1,11 @@
 """How far another draw of the same kind of speakers would move a metric: 95 % intervals, a paired test.
 
 All that one speaker said counts as one unit: its errors are alike, and intervals over single utterances come out far
-too narrow. A plain percentile bootstrap of unequal, skewed speakers covers too little as well (60 speakers: 87 to 94 %,
-by `tests/metrics/speaker_worlds.py`). Hence the bootstrap-t (Efron and Tibshirani 1993, chapter 12.5): what is resampled is the
-distance from the metric in units of its own standard error, that of a resample by linearisation around its sums (the
-infinitesimal jackknife), that of the data by the jackknife.
+too narrow. Percentiles over resampled speakers, unequal and skewed as speakers are, still cover too little. Hence the
+bootstrap-t (Efron and Tibshirani 1993, chapter 12.5): what is resampled is the distance from the metric in units of its
+own standard error, that of a resample by linearisation around its sums (the infinitesimal jackknife), that of the data
+by the jackknife. `tests/metrics/test_coverage.py` measures what it covers: with 60 simulated speakers 93 to 96 % for
+WER, accuracy, macro-F1 and BLEU, and 91 to 94 % where a handful of them decides (percentiles there: 87 %).
 
 Resamples in which the metric is undefined are left out. Where no unit differs from another, no error anywhere for
 instance, resampling knows of no spread, and the interval is the value alone.
@@ -24,7 +25,7 @@ _STUDENT = {2: 12.706, 3: 4.303, 4: 3.182}  # 97.5 % points at one degree of fre
 # A resample can by chance have hardly any spread, and a distance over next to nothing would be its say. With 1 to 4
 # errors in all, a quarter of the data's standard error gives upper limits of the size of the exact Poisson ones.
 _LEAST_ERROR = 0.25
-_STEP = 0.1  # of a unit's mean count, for derivatives
+_STEP = 0.01  # of a sum, to each side, for derivatives
 _ROUNDING = 1e-9  # of the value: no spread at all
 _CHUNK = 1_000_000  # weights at once: 8 MB for each array of them
 
@@ -147,7 +148,7 @@ def _studentised(units: np.ndarray, of: Of, seed: int, num_resamples: int) -> np
     parts = []
     for weights in _resamples(len(units), seed, num_resamples):
         sums = weights @ units
-        influences = _gradient(of, sums, _STEP * units.mean(axis=0)) @ units.T  # [resamples, units]
+        influences = _gradient(of, sums) @ units.T  # [resamples, units]
         mean = np.einsum("ru,ru->r", weights, influences) / len(units)
         influences -= mean[:, None]
         influences *= influences
@@ -169,11 +170,11 @@ def _resamples(num_units: int, seed: int, num_resamples: int) -> Iterator[np.nda
         yield np.bincount(drawn.ravel(), minlength=number * num_units).reshape(number, num_units).astype(np.float64)
 
 
-def _gradient(of: Of, sums: np.ndarray, step: np.ndarray) -> np.ndarray:
+def _gradient(of: Of, sums: np.ndarray) -> np.ndarray:
     """[resamples, columns]: central differences; 0 for a column that sums to 0, as no unit has any of it."""
     gradient = np.zeros_like(sums)
     for column in range(sums.shape[1]):
-        by = np.minimum(step[column], sums[:, column] / 2)
+        by = _STEP * sums[:, column]
         up, down = sums.copy(), sums.copy()
         up[:, column] += by
         down[:, column] -= by

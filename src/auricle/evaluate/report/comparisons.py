@@ -15,8 +15,8 @@ SURE = 0.05  # the largest corrected p-value that counts as a difference
 def corrected(scores: Sequence[RowScores]) -> dict[tuple[str, str, str], float]:
     """(row, other run, figure) -> its p-value after Holm's correction.
 
-    Corrected together: the figures that rows are known by, of one mode against one run; their other figures apart, since
-    those say much the same a second time.
+    Corrected together: the figures that rows are known by, of one mode against one run; their other figures apart,
+    since those say much the same a second time.
     """
     families: dict[tuple[str, bool], list[tuple[str, Comparison]]] = {}
     for row in scores:

@@ -26,7 +26,7 @@ def _mode(mode: ModeView) -> list[str]:
     parts += ["\n".join(f"- {_text(reason)}" for reason in mode.reasons)] if mode.reasons else []
     parts += [f"{mode.headline} {_LEGEND}"] if mode.headline else []
     for table in mode.tables:
-        parts += [f"### {_heading(table.unit.name, table.unit.suffix, table.unit.better)}", _table(table)]
+        parts += [f"### {_heading(table)}", _table(table)]
     parts += ["\n".join(f"{number}. {_text(note)}" for number, note in enumerate(mode.notes, 1))] if mode.notes else []
     for group in mode.compared:
         parts += [
@@ -36,8 +36,9 @@ def _mode(mode: ModeView) -> list[str]:
     return parts
 
 
-def _heading(name: str, suffix: str, better: str) -> str:
-    return f"{name}{',' * bool(suffix)}{suffix} ({better} is better)"
+def _heading(table: Table) -> str:
+    unit, apart = table.unit, "" if table.published else "; not in the published table"
+    return f"{unit.name}{',' * bool(unit.suffix)}{unit.suffix} ({unit.better} is better{apart})"
 
 
 def _table(table: Table) -> str:

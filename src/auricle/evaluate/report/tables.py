@@ -1,15 +1,17 @@
 """Our figures beside the published ones: a table for each metric, one line per row."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from auricle.evaluate.published import Row
-from auricle.evaluate.report.charts import Axis, Mark, Strip, axis_of, strip_of
+from auricle.evaluate.report.charts import Axis, Mark, Strip, axis_around_zero, axis_of, strip_of
 from auricle.evaluate.report.figures import UNITS, bounds, in_table_units, number, printed, unit_of, verdict
 from auricle.evaluate.report.view import Cell, PublishedCell, Table, TableRow
 from auricle.evaluate.scores import Figure, RowScores
+from auricle.metrics import Interval
 
 PUBLISHED = (("official", "Official"), ("transformers", "Transformers"), ("vllm", "vLLM"))
 FLAGS = ("empty", "runaway", "cut_off", "unparsed", "failed")
@@ -17,17 +19,19 @@ _EDITS = ("substitutions", "insertions", "deletions")
 
 
 def tables(scores: Sequence[RowScores], rows: Mapping[str, Row], notes: Sequence[str]) -> tuple[Table, ...]:
-    """Rows of one mode, those of a metric together, in the order in which metrics first appear.
+    """Rows of one mode, those of a metric together, in the order in which metrics first appear; unpublished ones apart.
 
     Args:
         scores: of one mode.
         rows: by name; a row without one has no published figures.
         notes: the mode's footnotes, in the order of their numbers.
     """
-    found: dict[str, list[RowScores]] = {}
+    found: dict[str, tuple[list[RowScores], list[RowScores]]] = {}
     for row in scores:
-        found.setdefault(row.primary.name, []).append(row)
-    return tuple(_table(metric, group, rows, notes) for metric, group in found.items())
+        known, own = found.setdefault(row.primary.name, ([], []))
+        (known if _official(row, rows.get(row.row)) else own).append(row)
+    groups = [(metric, group) for metric, both in found.items() for group in both if group]
+    return tuple(_table(metric, group, rows, notes) for metric, group in groups)
 
 
 def footnotes(scores: Sequence[RowScores]) -> list[str]:
@@ -93,11 +97,14 @@ def _table(metric: str, group: Sequence[RowScores], rows: Mapping[str, Row], not
         [name for name in UNITS if any(f.name == name and not f.primary for row in group for f in row.figures)],
         [flag for flag in FLAGS if any(flag in counts for counts in known)],
     )
-    axis = axis_of(unit_of(metric), chain.from_iterable(_values(row, rows.get(row.row)) for row in group))
+    values = chain.from_iterable(_values(row, rows.get(row.row)) for row in group)
+    relative = _official(group[0], rows.get(group[0].row)) is not None
+    axis = axis_around_zero(values) if relative else axis_of(unit_of(metric), values)
     return Table(
         metric,
         unit_of(metric),
         axis,
+        relative,
         tuple(dict(PUBLISHED)[field] for field in columns.published),
         (*(edit[0].upper() for edit in columns.edits), *(unit_of(name).label for name in columns.figures)),
         tuple(flag.replace("_", " ") for flag in columns.counts),
@@ -106,9 +113,23 @@ def _table(metric: str, group: Sequence[RowScores], rows: Mapping[str, Row], not
 
 
 def _values(row: RowScores, published: Row | None) -> list[float]:
-    """Everything that the strip of a row shows, in table units."""
+    """Everything that the strip of a row shows, where its axis has it."""
     ours = in_table_units(row.primary.name, row.primary.interval)
-    return [ours.value, ours.low, ours.high, *_marked(row, published).values()]
+    shown = (ours.value, ours.low, ours.high, *_marked(row, published).values())
+    return [_on_axis(value, _official(row, published)) for value in shown]
+
+
+def _official(row: RowScores, published: Row | None) -> float | None:
+    """The Official value, where it is in the metric of the strip and a ratio to it makes sense."""
+    return _marked(row, published).get("official") or None
+
+
+def _on_axis(value: float, official: float | None) -> float:
+    """A value in table units as its strip places it: in % above the Official one, or as it is where there is none.
+
+    Rows of 1.7 and of 45 so share an axis on which a tenth more is as far for both.
+    """
+    return value if official is None else 100 * (value / official - 1)
 
 
 def _marked(row: RowScores, published: Row | None) -> dict[str, float]:
@@ -144,11 +165,14 @@ def _strip(row: RowScores, published: Row | None, axis: Axis | None) -> Strip | 
     metric = row.primary.name
     ours = in_table_units(metric, row.primary.interval)
     title = f"{row.row}: {number(metric, ours.value)}{unit_of(metric).suffix}, 95 % interval {bounds(metric, ours)}"
+    official = _official(row, published)
+    low, value, high = (_on_axis(value, official) for value in (ours.low, ours.value, ours.high))
     marks = [
-        Mark(field, axis.x(value), f"{dict(PUBLISHED)[field]}: {printed(metric, value)}")
+        Mark(field, axis.x(_on_axis(value, official)), f"{dict(PUBLISHED)[field]}: {printed(metric, value)}")
         for field, value in _marked(row, published).items()
     ]
-    return strip_of(axis, ours, title, marks)
+    placed = Interval(value, low, high, ours.num_clusters)
+    return strip_of(axis, placed, title, marks, reference=math.nan if official is None else 0.0)
 
 
 def _samples(row: RowScores, published: Row | None) -> Cell:

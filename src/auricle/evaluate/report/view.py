@@ -48,11 +48,15 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All rows of one metric. published, others, counts: the headings of those columns, empty where no row has any."""
+    """Rows of one metric, published ones or others. relative: the axis has % above the Official value.
+
+    published, others, counts: the headings of those columns, empty where no row has any.
+    """
 
     metric: str
     unit: Unit
     axis: Axis | None
+    relative: bool
     published: tuple[str, ...]
     others: tuple[str, ...]
     counts: tuple[str, ...]
