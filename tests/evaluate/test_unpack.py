@@ -79,6 +79,9 @@ def test_cut_off_it_starts_again_and_another_archive_too(tmp_path: Path):
     unpack(path, out)
     assert contents(out) == FILES
     tar(path, {"list.json": b"a newer release" * 9999})
+    with pytest.raises(KeyboardInterrupt):
+        unpack(path, out, watch=kill)
+    assert not list(out.glob(".*"))  # nothing says that the newer one is done
     unpack(path, out)
     assert contents(out)["list.json"] == b"a newer release" * 9999
 
