@@ -78,7 +78,14 @@ def _mode(mode: ModeName, recordings: list[Path]) -> list[RowScores]:
             answers=(_scored("w1", recordings[0], "asr", "own_words", ("今", "天"), ("今", "夫"), 0.5),),
         ),
         RowScores(
-            "own_numbers", mode, 9, 40.0, (Figure("wer", Interval(0.25, 0.2, 0.3, 9), primary=True),), (), "utterance"
+            "own_numbers",
+            mode,
+            9,
+            40.0,
+            (Figure("wer", Interval(0.25, 0.2, 0.3, 9), primary=True),),
+            (),
+            "utterance",
+            comparisons=(Comparison("runs/other", "wer", 9, Interval(-0.03, -0.05, -0.01, 9), 0.04),),
         ),
         RowScores(
             "covost2_en_zh",

@@ -80,7 +80,7 @@ def test_charts_are_drawn(page: Any):
     assert page.evaluate(SIZES, shown + ".figures .mark path") == 4  # official: LibriSpeech, CoVoST2, MELD, AIR-Bench
     assert page.evaluate(SIZES, shown + ".figures .mark.transformers circle") == 3
     assert page.evaluate(SIZES, shown + ".figures .mark.vllm rect") == 3
-    assert page.evaluate(SIZES, "#compared [data-in-mode=official] .interval") == 2
+    assert page.evaluate(SIZES, "#compared [data-in-mode=official] .interval") == 3
     inside = page.evaluate(
         """() => [...document.querySelectorAll('[data-in-mode=official] tr:has(.strip)')].every(row => {
             const bar = row.querySelector('.interval').getBBox(), at = row.querySelector('.value').getBBox();

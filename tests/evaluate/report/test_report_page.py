@@ -102,6 +102,9 @@ def test_charts_show_published_rows_by_their_distance_from_official(page: Elemen
     assert low < transformers < official < high < vllm
     # 1.52, 1.84 and 2.24 are -10.6 %, 8.2 % and 31.8 % from 1.7
     assert (vllm - official) / (official - low) == pytest.approx((2.24 - 1.7) / (1.7 - 1.52), rel=0.01)
+    ticks = page.all("section", id="figures")[0].all("svg", class_="axis")[0].all("text")
+    tens = {tick.text: float(tick.attributes["x"]) for tick in ticks}
+    assert (vllm - tens["0"]) / (tens["10"] - tens["0"]) == pytest.approx(3.176, rel=0.02)
     assert len(places("own_words")) == 2  # no published value, no mark
 
 
@@ -156,8 +159,9 @@ def test_another_run_is_compared_with_holms_correction(page: Element):
     rows = [[cell.text for cell in row.all("td")] for row in section.all("tr") if row.within("official")]
     figures = [row[:2] + row[3:] for row in rows if row]
     assert figures == [
-        ["2,600", "−1.00 −1.50 to −0.50", "0.010", "0.020", "▲ better"],
+        ["2,600", "−1.00 −1.50 to −0.50", "0.010", "0.030", "▲ better"],
         ["8", "+2.00 −1.00 to +5.00", "0.400", "0.400", "≈ not told apart"],
+        ["9", "−3.00 −5.00 to −1.00", "0.040", "0.080", "≈ not told apart"],  # once corrected
     ]
 
 
