@@ -54,7 +54,8 @@ def test_a_list_of_what_a_publisher_ships(run_cli: Run, vocalsound: Path, home: 
     assert (code, err) == (0, "")
     path = home / "vocalsound" / "eval.jsonl"
     assert out.splitlines() == [
-        "vocalsound: 2 samples (none of vocalsound_valid), the published row has 5446",
+        "vocalsound: pools vocalsound_valid and vocalsound_test when published; here without vocalsound_valid; "
+        "2 samples, the published row has 5,446",
         f"wrote 2 samples to {path}",
         "next: auricle eval run vocalsound --model MODEL --out DIR",
     ]
@@ -78,7 +79,7 @@ def test_a_row_that_is_whole_says_so(run_cli: Run, vocalsound: Path, monkeypatch
     from auricle.evaluate import rows
 
     row = next(row for row in rows.ROWS if row.name == "vocalsound")
-    monkeypatch.setattr(rows, "ROWS", (replace(row, count=2),))
+    monkeypatch.setattr(rows, "ROWS", (replace(row, sources=("vocalsound_test",), count=2),))
     _, out, _ = run_cli("data", "prepare", "vocalsound", "--from", vocalsound)
     assert out.splitlines()[0] == "vocalsound: 2 samples, as published"
 
@@ -147,7 +148,7 @@ def test_a_download_that_is_only_a_part(run_cli: Run, home: Path, monkeypatch: p
             (folder / "en" / "clips" / f"{name}.mp3").touch()
         (folder / "en" / "validated.tsv").write_text("client_id\tpath\nx\ta.mp3\nx\tb.mp3\n")
         _, out, _ = run_cli("data", "download", "covost2")
-    assert out.splitlines()[2] == "covost2_en_de: 2 samples, the published row has 30883"
+    assert out.splitlines()[2] == "covost2_en_de: 2 samples, the published row has 30,883"
 
 
 def test_a_whole_download_that_cannot_be_read_is_an_error(run_cli: Run, monkeypatch: pytest.MonkeyPatch):

@@ -143,6 +143,7 @@ def test_mistakes_are_one_sentence(folder: Path, judge: Judge, run_cli: Run) -> 
     code, _, err = run_cli("eval", "score", folder)
     assert code == 2
     assert "judged.json is damaged" in err
+    assert "; delete it and judge again, the replies are kept" in err
     run = json.loads((folder / "samples.jsonl").read_text().splitlines()[2])
     (folder / "samples.jsonl").write_text(json.dumps(run) + "\n")
     (folder / "keys.json").write_text('["c"]')

@@ -284,7 +284,10 @@ def test_requests_that_a_server_would_spoil_are_refused(serve: Callable[..., Ser
     server = serve()
     long = Waveform(noise(30.01))
     for request, sentence in (
-        (Request(RawPrompt(("Recognise:",))), "takes conversations only, not the raw prompt"),
+        (
+            Request(RawPrompt(("Recognise:",))),
+            "takes conversations only, not the raw prompt of a base model; ask a question or",
+        ),
         (ask("?", long), r"may cut a recording at 30 s without a word: got 30\.0 s"),
         (Request((Message("user", (Audio(),)),)), "places for 1 recordings but 0 were given"),
     ):

@@ -235,3 +235,19 @@ def test_every_mode_says_why() -> None:
         mode = open_mode(name, [item.sample for item in TRANSCRIPTS])
         assert mode.name == name
         assert len(mode.reasons) > 3
+
+
+def test_an_interval_that_means_little_says_so() -> None:
+    few = one(score(TRANSCRIPTS), "asterisk_en")
+    assert "2 to resample (speaker): too few for an interval that means much" in few.remarks
+    alike = [answered("a dog", "a dog", number=place) for place in range(9)]
+    assert any("the interval is a point" in remark for remark in one(score(alike), "asterisk_en").remarks)
+    mixed = [answered("a dog", "a dog" if place % 2 else "a", number=place) for place in range(9)]
+    assert [remark for remark in one(score(mixed), "asterisk_en").remarks if "interval" in remark] == [
+        "no speaker named: the interval resamples utterances and says nothing about other speakers"
+    ]
+
+
+def test_japanese_has_a_character_error_rate_beside_its_words() -> None:
+    row = one(score([answered("今日は 晴れ", "今日は 雨", source="x", language="ja")]), "x")
+    assert values(row) == {"wer": pytest.approx(1 / 2), "cer": pytest.approx(2 / 6)}

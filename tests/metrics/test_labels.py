@@ -1,14 +1,13 @@
-"""Accuracy, macro-F1 and confusions against their definitions, label by label."""
+"""Accuracy and macro-F1 against their definitions, label by label."""
 
 import math
-from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auricle.metrics import confusions, label_metrics
+from auricle.metrics import label_metrics
 
 LABELS = ("joy", "anger", "fear", "none")
 answers = st.lists(st.tuples(st.sampled_from(LABELS[:3]), st.sampled_from([*LABELS, None])), min_size=1, max_size=20)
@@ -53,32 +52,22 @@ def test_labels_without_samples_are_left_out():
     assert scores([("joy", "joy"), ("fear", "none")]) == (0.5, 0.5)
 
 
-@given(answers)
-def test_confusions_count_every_answer_once(pairs: list[tuple[str, str | None]]):
-    found = confusions(*zip(*pairs, strict=True), LABELS)
-    expected = Counter(pairs)
-    columns = [*LABELS, None]
-    assert found.tolist() == [[expected[right, said] for said in columns] for right in LABELS]
-
-
 def test_no_answers_no_rates():
     counts, accuracy, macro_f1 = label_metrics([], [], LABELS)
     assert counts.shape == (0, len(accuracy.columns))
     assert math.isnan(accuracy.of(counts.sum(axis=0)))
     assert math.isnan(macro_f1.of(counts.sum(axis=0)))
-    assert not confusions([], [], LABELS).any()
 
 
-@pytest.mark.parametrize("count", [label_metrics, confusions])
-def test_what_is_not_listed_is_refused(count):
+def test_what_is_not_listed_is_refused():
     with pytest.raises(ValueError, match="label 'sad' is none of"):
-        count(["sad"], ["joy"], LABELS)
+        label_metrics(["sad"], ["joy"], LABELS)
     with pytest.raises(ValueError, match="label 'sad' is none of"):
-        count(["joy"], ["sad"], LABELS)
+        label_metrics(["joy"], ["sad"], LABELS)
     with pytest.raises(ValueError, match="labels listed twice"):
-        count(["joy"], ["joy"], ["joy", "joy"])
+        label_metrics(["joy"], ["joy"], ["joy", "joy"])
     with pytest.raises(ValueError, match="zip"):
-        count(["joy", "joy"], ["joy"], LABELS)
+        label_metrics(["joy", "joy"], ["joy"], LABELS)
 
 
 def test_measures_agree_on_many_sums_at_once():

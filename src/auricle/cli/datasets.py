@@ -1,7 +1,6 @@
 """`data download` and `data prepare NAME --from DIR`: what is evaluated on, from its publisher to a list of samples."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -88,15 +87,15 @@ def _download_lists(folder: Path) -> None:
 
 def _write(dataset: "Dataset", samples: "Sequence[Sample]", path: Path, *, is_default: bool) -> None:
     """The list, with whole paths, so that it may be read from anywhere; what is in it, and what comes next."""
-    from auricle.evaluate.lists import check_counts, write_samples
-    from auricle.evaluate.rows import rows_for
+    from auricle.evaluate.lists import write_samples
+    from auricle.evaluate.rows import row_remarks, rows_for
 
     write_samples([replace(sample, audio=Path(os.path.abspath(sample.audio))) for sample in samples], path)
-    counts = Counter(sample.source for sample in samples)
     for row in rows_for(samples):
-        count = sum(counts[source] for source in row.sources)
-        as_published = ", as published" if count == row.count else ""
-        print(*check_counts(samples, [row]) or [f"{row.name}: {count} samples{as_published}"])
+        of_row = [sample for sample in samples if sample.source in row.sources]
+        as_published = ", as published" if len(of_row) == row.count else ""
+        told = row_remarks(row, of_row, limit=None) or [f"{len(of_row):,} samples{as_published}"]
+        print(f"{row.name}: {'; '.join(told)}")
     print(f"wrote {len(samples):,} samples to {path}")
     print(f"next: auricle eval run {dataset.name if is_default else f'--list {path}'} --model MODEL --out DIR")
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from auricle.evaluate.normalise.interface import Mode, Pair
+from auricle.evaluate.normalise.tokens import BY_CHARACTER
 from auricle.evaluate.published import Row
 from auricle.evaluate.sample import Answered
 from auricle.metrics import BLEU, CER, CHRF, WER, Measure, bleu_counts, chrf_counts, edit_counts, label_metrics
 
-_BY_CHARACTER = frozenset({"zh", "yue", "ja", "th"})  # their words are characters already
 _TOKENIZE = {"zh": "zh", "ja": "ja-mecab"}  # sacreBLEU's tokenizer by target language; else 13a, as the official script
 
 
@@ -58,7 +58,7 @@ def _transcripts(answered: Sequence[Answered], mode: Mode) -> CountedRow:
     pairs = tuple(mode.words(item.sample, item.text) for item in answered)
     words = np.array([edit_counts(pair.reference, pair.answer) for pair in pairs], dtype=np.float64)
     figures = [Counted(WER, words, primary=True)]
-    if not all(item.sample.language in _BY_CHARACTER for item in answered):
+    if not all(item.sample.language in BY_CHARACTER for item in answered):
         characters = [edit_counts(" ".join(pair.reference), " ".join(pair.answer)) for pair in pairs]
         figures.append(Counted(CER, np.array(characters, dtype=np.float64)))
     return CountedRow(tuple(figures), pairs, words[:, :3].sum(axis=1) / np.maximum(words[:, 3], 1))

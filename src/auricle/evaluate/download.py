@@ -49,7 +49,7 @@ def data_home() -> Path:
     """Where data sets lie, each in a folder of its name: `$AURICLE_DATA`, else `~/.cache/auricle/data`."""
     chosen = os.environ.get("AURICLE_DATA")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(chosen) if chosen else cache / "auricle" / "data"
+    return Path(chosen).absolute() if chosen else cache / "auricle" / "data"
 
 
 def fetch(file: RemoteFile, folder: Path, *, watch: Watch | None = None, delays_s: Sequence[float] = DELAYS_S) -> Path:

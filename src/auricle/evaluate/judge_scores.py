@@ -14,7 +14,7 @@ from auricle.evaluate.judge import HIGHEST, LOWEST, Judged
 from auricle.evaluate.normalise.interface import ModeName, Pair
 from auricle.evaluate.published import ROWS, Row
 from auricle.evaluate.rows import row_remarks, rows_for
-from auricle.evaluate.score import MODES, clusters_of
+from auricle.evaluate.score import MODES, clusters_of, remarks_on
 from auricle.evaluate.scores import Figure, RowScores, Scored, Slice
 from auricle.evaluate.slices import slices_of
 from auricle.metrics import Measure, interval
@@ -56,16 +56,17 @@ def _score_row(row: Row, judged: Sequence[Judged], mode: ModeName, remarks: list
         own = None if clusters is None or by == "speaker" else [clusters[place] for place in places]
         figure = Figure("judge", interval(counts[places], own, measure), primary=True)
         slices.append(Slice(by, part, len(places), figure))
+    figure = Figure("judge", interval(counts, clusters, measure), primary=True)
     return RowScores(
         row.name,
         mode,
         len(judged),
         sum(item.sample.duration_s or 0 for item in answered),
-        (Figure("judge", interval(counts, clusters, measure), primary=True),),
+        (figure,),
         tuple((flag.replace(" ", "_"), sum(flag in marks for marks in flags)) for flag in _COUNTED),
         kind,
         tuple(slices),
-        remarks=(*remarks, *remarks_of_clusters),
+        remarks=(*remarks, *remarks_of_clusters, *remarks_on(figure.interval, kind)),
         answers=() if row.mean_of else tuple(map(_scored, judged, flags)),
     )
 

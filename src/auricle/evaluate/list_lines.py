@@ -62,7 +62,7 @@ def to_sample(fields: Fields, where: str, audio: Path, *, list_name: str, datase
         speaker=_optional(fields, "speaker", where) or names.speaker,
         duration_s=_seconds(fields, where),
         labels=_labels(fields, where),
-        details=_details(fields, where) or names.details,
+        details=_details(fields, where),
     )
 
 

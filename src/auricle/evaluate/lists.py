@@ -17,7 +17,6 @@ from pathlib import Path
 from auricle.data.reading import read_bytes, text_of
 from auricle.errors import UserError
 from auricle.evaluate.list_lines import Fields, audio_of, says_all, to_line, to_sample
-from auricle.evaluate.published import Row
 from auricle.evaluate.recordings import locate
 from auricle.evaluate.sample import LABEL_TASKS, Sample
 
@@ -59,19 +58,6 @@ def write_samples(samples: Sequence[Sample], path: Path) -> None:
         with contextlib.suppress(OSError):
             unfinished.unlink()
         raise UserError(f"cannot write the list {path}: {error.strerror}; make room or allow writing there") from error
-
-
-def check_counts(samples: Sequence[Sample], rows: Sequence[Row]) -> list[str]:
-    """A remark for each published row of which there are some samples, but not as many as its list has."""
-    counts = Counter(sample.source for sample in samples)
-    remarks = []
-    for row in rows:
-        count = sum(counts[source] for source in row.sources)
-        if row.count is not None and count not in (0, row.count):
-            absent = [source for source in row.sources if not counts[source]]
-            without = f" (none of {', '.join(absent)})" if absent else ""
-            remarks.append(f"{row.name}: {count} samples{without}, the published row has {row.count}")
-    return remarks
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Fields]]:

@@ -75,7 +75,7 @@ _AIRBENCH_TASKS = (
 class Told:
     """What names tell of a line.
 
-    task: None where nothing tells it. details: MELD's dialogue, whose lines belong together.
+    task: None where nothing tells it. speaker: of MELD the dialogue, as `datasets.meld` has it.
     """
 
     dataset: str
@@ -84,7 +84,6 @@ class Told:
     language: str | None = None
     target_language: str | None = None
     speaker: str | None = None
-    details: tuple[tuple[str, str], ...] = ()
 
 
 def dataset_of(name: str) -> str | None:
@@ -108,9 +107,7 @@ def told(*, list_name: str, source: str, prompt: str, audio: str, dataset: str |
     own = named or source or known or list_name
     language, target = _languages(known, own, list_name, prompt)
     stem = PurePath(audio).stem
-    return Told(
-        known or own, own, _task(known, prompt), language, target, _speaker(known, stem), _details(known, own, stem)
-    )
+    return Told(known or own, own, _task(known, prompt), language, target, _speaker(known, own, stem))
 
 
 def _plain(name: str) -> str:
@@ -202,12 +199,10 @@ def _target(name: str) -> str | None:
         return None
 
 
-def _speaker(dataset: str | None, stem: str) -> str | None:
+def _speaker(dataset: str | None, source: str, stem: str) -> str | None:
+    if dataset == "meld":
+        dialogue = re.search(r"dia(\d+)_utt\d+", stem)
+        return f"{source} dialogue {dialogue[1]}" if dialogue else None
     pattern = _SPEAKERS.get(dataset or "")
     match = pattern.match(stem) if pattern else None
     return match[1] if match else None
-
-
-def _details(dataset: str | None, source: str, stem: str) -> tuple[tuple[str, str], ...]:
-    match = re.search(r"dia(\d+)_utt\d+", stem) if dataset == "meld" else None
-    return (("dialogue", f"{source} {match[1]}"),) if match else ()

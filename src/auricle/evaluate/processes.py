@@ -103,8 +103,8 @@ def ask_in_processes(work: Work, opener: Opener, answers: Path, *, num_processes
 def _told(running: dict[Connection, BaseProcess], num_processes: int) -> Iterator[Event]:
     """What the processes tell, until all have ended."""
     while running:
-        for connection in wait(list(running)):
-            assert isinstance(connection, Connection)
+        ready = set(wait(list(running)))
+        for connection in [one for one in running if one in ready]:
             try:
                 event = connection.recv()
             except EOFError:

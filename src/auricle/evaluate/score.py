@@ -14,10 +14,11 @@ from auricle.evaluate.rows import row_remarks, rows_for
 from auricle.evaluate.sample import Answered
 from auricle.evaluate.scores import Comparison, Figure, RowScores, Scored, Slice
 from auricle.evaluate.slices import slices_of
-from auricle.metrics import interval, paired
+from auricle.metrics import Interval, interval, paired
 
 MODES: tuple[ModeName, ...] = ("official", "strict")
 _UNPARSED = "(unparsed)"
+_FEW = 5  # speakers or utterances; under that many, a bootstrap has hardly any different resamples
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,20 @@ def _score_row(row: Row, answered: Sequence[Answered], mode: Mode, beside: Besid
         flags_of(item, label_expected=bool(counted.labels), label=label)
         for item, label in zip(answered, counted.labels or [None] * len(answered), strict=True)
     ]
+    figures = tuple(_figure(figure, clusters) for figure in counted.figures)
+    samples = [item.sample for item in answered]
     return RowScores(
         row.name,
         mode.name,
         len(answered),
         sum(item.sample.duration_s or 0 for item in answered),
-        tuple(_figure(figure, clusters) for figure in counted.figures),
+        figures,
         _counts(counted, flags),
         name,
         _slices(answered, counted, clusters, beside.snr_db),
         _confusions(answered, counted),
         _comparisons(row, answered, counted, mode, beside.other),
-        (*row_remarks(row, [item.sample for item in answered], limit=beside.limit), *remarks),
+        (*row_remarks(row, samples, limit=beside.limit), *remarks, *remarks_on(figures[0].interval, name)),
         tuple(map(Scored, answered, counted.pairs, map(float, counted.errors), flags)),
     )
 
@@ -96,6 +99,15 @@ def clusters_of(answered: Sequence[Answered]) -> tuple[list[str] | None, str, li
     if None in speakers:
         return clusters, "speaker", ["some samples name no speaker: each of them counts as one of its own"]
     return clusters, "speaker", []
+
+
+def remarks_on(interval: Interval, clusters: str) -> list[str]:
+    """What keeps an interval from meaning what it seems to: hardly anything to resample, or nothing that differs."""
+    if interval.num_clusters < _FEW:
+        return [f"{interval.num_clusters} to resample ({clusters}): too few for an interval that means much"]
+    if interval.low == interval.high:
+        return [f"no {clusters} differs from another, so that the interval is a point; it is not certain for that"]
+    return []
 
 
 def _figure(figure: Counted, clusters: Sequence[str] | None) -> Figure:

@@ -51,7 +51,7 @@ def find_samples(
         raise UserError(f"limit must be at least 1: got {limit}; leave it out to ask for all")
     found = []
     for task in tasks or ("*",):
-        samples, pattern = _list_of(task, list_file, audio_root, data or data_home(), watch)
+        samples, pattern = _list_of(task, list_file, audio_root, data.absolute() if data else data_home(), watch)
         chosen = [sample for sample in samples if _fits(sample, pattern)]
         if not chosen:
             sources = ", ".join(dict.fromkeys(sample.source for sample in samples))

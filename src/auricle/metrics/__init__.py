@@ -4,7 +4,7 @@ from auricle.metrics.bleu import BLEU, bleu_counts
 from auricle.metrics.chrf import CHRF, chrf_counts
 from auricle.metrics.counts import Interval, Measure
 from auricle.metrics.error_rate import CER, WER, alignment, edit_counts
-from auricle.metrics.labels import confusions, label_metrics
+from auricle.metrics.labels import label_metrics
 from auricle.metrics.resample import holm, interval, paired
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "alignment",
     "bleu_counts",
     "chrf_counts",
-    "confusions",
     "edit_counts",
     "holm",
     "interval",

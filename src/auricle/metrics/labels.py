@@ -1,4 +1,4 @@
-"""Accuracy and macro-F1 of answers out of a closed list of labels, and which label is taken for which.
+"""Accuracy and macro-F1 of answers out of a closed list of labels.
 
 An answer that is none of the labels is None here: it is wrong, and no label's false alarm.
 """
@@ -32,19 +32,6 @@ def label_metrics(
     accuracy = Measure("accuracy", columns, _accuracy, bounds=(0.0, 1.0))
     macro_f1 = Measure("macro_f1", columns, _macro_f1, bounds=(0.0, 1.0))
     return counts.reshape(len(right), len(columns)), accuracy, macro_f1
-
-
-def confusions(right: Sequence[str], said: Sequence[str | None], labels: Sequence[str]) -> np.ndarray:
-    """Int [labels, labels + 1]: how often which label (row) got which answer (column); the last column: no label.
-
-    Raises:
-        ValueError: a label that is not listed, one listed twice, or another number of answers.
-    """
-    places = _places(labels)
-    found = np.zeros((len(labels), len(labels) + 1), dtype=np.int64)
-    for wanted, answer in zip(right, said, strict=True):
-        found[_place(places, wanted), -1 if answer is None else _place(places, answer)] += 1
-    return found
 
 
 def _places(labels: Sequence[str]) -> dict[str, int]:

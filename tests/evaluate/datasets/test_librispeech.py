@@ -10,7 +10,6 @@ import pytest
 from auricle.audio import load
 from auricle.errors import UserError
 from auricle.evaluate.datasets import librispeech
-from auricle.evaluate.durations import with_durations
 from auricle.evaluate.sample import Sample
 
 TEXTS = {
@@ -60,14 +59,6 @@ def test_every_split_that_is_there_is_read(corpus: Path):
 @pytest.mark.parametrize("place", ["..", ".", "test-other"])
 def test_any_folder_of_the_layout_may_be_given(corpus: Path, place: str):
     assert librispeech.read(corpus / place)[-1].id == "1998-15444-0000"
-
-
-def test_durations_are_read_from_the_headers_where_asked_for(corpus: Path):
-    samples = librispeech.read(corpus)
-    (corpus / "dev-clean" / "1272" / "128104" / "1272-128104-0001.flac").write_bytes(b"no sound")
-    known = Sample("9", "x", "x", "asr", samples[0].audio, "?", "yes", duration_s=7.0)
-    assert [sample.duration_s for sample in samples] == [None] * 4
-    assert [sample.duration_s for sample in with_durations([*samples, known])] == [0.5, None, 0.5, 0.5, 7.0]
 
 
 def test_transcripts_without_recordings_are_counted(corpus: Path):
