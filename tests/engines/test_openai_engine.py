@@ -286,7 +286,7 @@ def test_requests_that_a_server_would_spoil_are_refused(serve: Callable[..., Ser
     for request, sentence in (
         (
             Request(RawPrompt(("Recognise:",))),
-            "takes conversations only, not the raw prompt of a base model; ask a question or",
+            "takes conversations only, not the raw prompt of a base model; ask a",
         ),
         (ask("?", long), r"may cut a recording at 30 s without a word: got 30\.0 s"),
         (Request((Message("user", (Audio(),)),)), "places for 1 recordings but 0 were given"),
