@@ -54,15 +54,8 @@ IDS = {  # source -> how many samples, and the first half of sha256 over their i
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    made = tmp_path_factory.mktemp("debian-speech")
-    debian_speech.download(made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def samples(folder) -> list[Sample]:
-    return debian_speech.read(folder)
+def samples(debian_home: Path) -> list[Sample]:
+    return debian_speech.read(debian_home / debian_speech.DATASET)
 
 
 @pytest.fixture(scope="module")

@@ -30,14 +30,10 @@ def run(tmp_path: Path) -> Path:
 
 def test_a_damaged_folder_names_the_file(run: Path) -> None:
     (run / "keys.json").write_text('["a", "b"]')
-    with pytest.raises(
-        UserError, match="is damaged: 1 samples but 2 keys; start its `auricle eval run` again"
-    ):
+    with pytest.raises(UserError, match="is damaged: 1 samples but 2 keys; start its `auricle eval run` again"):
         RunFolder(run)
     (run / "keys.json").write_text("[")
-    with pytest.raises(
-        UserError, match=r"keys.json is damaged: .*; start its `auricle eval run` again, or"
-    ):
+    with pytest.raises(UserError, match=r"keys.json is damaged: .*; start its `auricle eval run` again, or"):
         RunFolder(run)
     (run / "keys.json").unlink()
     (run / "keys.json").mkdir()
@@ -48,17 +44,13 @@ def test_a_damaged_folder_names_the_file(run: Path) -> None:
 def test_what_cannot_be_written_says_where_and_what_to_do(run: Path) -> None:
     (run / "keys.json").unlink()
     (run / "keys.json").mkdir()
-    with pytest.raises(
-        UserError, match=r"cannot write .*keys.json: .*; the answers so far are kept: make room"
-    ):
+    with pytest.raises(UserError, match=r"cannot write .*keys.json: .*; the answers so far are kept: make room"):
         begin(run, INFO, [], [])
     (run / "scored.jsonl").mkdir()
     with pytest.raises(UserError, match=r"cannot write scores into .*: .*; make room, or mend its rights"):
         write_scores(run, score([]), "x")
     (run / "file").touch()
-    with pytest.raises(
-        UserError, match=r"cannot write .*hashes: .*; set XDG_CACHE_HOME to a folder"
-    ):
+    with pytest.raises(UserError, match=r"cannot write .*hashes: .*; set XDG_CACHE_HOME to a folder"):
         FileHashes(run / "file" / "hashes")
 
 
@@ -100,9 +92,7 @@ def test_a_report_says_which_extra_it_needs(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_debian_speech_says_what_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"lacks .*, of which debian-speech is made; run `auricle data download"
-    ):
+    with pytest.raises(UserError, match=r"lacks .*, of which debian-speech is made; run `auricle data download"):
         read_debian_speech(tmp_path)
 
 
