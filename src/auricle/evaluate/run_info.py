@@ -18,7 +18,8 @@ class RunInfo:
     where the model takes no prompt. limit: samples per source, None for all. versions: package -> version. machine:
     in words.
     audio_s and took_s: what was answered, and the wall time of answering, over all sessions (loading apart).
-    remarks: what an engine does unlike the published procedure, and how that was handled.
+    remarks: what an engine does unlike the published procedure, and how that was handled. conventions: of each source
+    of transcripts, before any limit: (source, whether case counts, whether punctuation counts), for strict scoring.
     """
 
     model: str
@@ -34,3 +35,4 @@ class RunInfo:
     audio_s: float = 0.0
     took_s: float = 0.0
     remarks: tuple[str, ...] = ()
+    conventions: tuple[tuple[str, bool, bool], ...] = ()
