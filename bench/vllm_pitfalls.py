@@ -28,7 +28,7 @@ from auricle.engines import Request, open_engine
 from auricle.evaluate.normalise import open_mode
 from auricle.evaluate.requests import OFFICIAL
 from auricle.evaluate.sample import Sample
-from auricle.evaluate.tasks import find_samples
+from auricle.evaluate.tasks import find_samples, limited
 from auricle.metrics.error_rate import edit_counts
 
 PENALTY = 1.1  # Qwen2-Audio-7B-Instruct's generation_config.json
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("task", help="as `auricle eval run` takes it: recognition in one language")
     parser.add_argument("--limit", type=int, default=40)
     arguments = parser.parse_args()
-    samples = find_samples([arguments.task], limit=arguments.limit)
+    samples = limited(find_samples([arguments.task]), arguments.limit)
     clips = [Clip(sample, audio.load(sample.audio)) for sample in samples]
     with TemporaryDirectory() as scratch:
         rows = measure(with_penalty(arguments.model, Path(scratch)), clips)

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from local_server import Served, Server, serve
 
-from auricle.evaluate.datasets import catalogue
+from auricle.errors import UserError
+from auricle.evaluate.datasets import catalogue, debian_speech
 from auricle.evaluate.datasets.catalogue import dataset_named
 from auricle.evaluate.download import RemoteFile
 from auricle.evaluate.lists import read_samples
+from auricle.evaluate.sample import Sample
+from auricle.evaluate.tasks import find_samples
 
 Run = Callable[..., tuple[int, str, str]]
 NAMES = ("f0001_0_cough.wav", "f0001_0_sigh.wav")
@@ -73,6 +76,20 @@ def test_a_list_elsewhere(run_cli: Run, vocalsound: Path, home: Path, tmp_path: 
     assert out.splitlines()[-1] == f"next: auricle eval run --list {path} --model MODEL --out DIR"
     assert len(read_samples(path)) == 2
     assert not home.exists()
+
+
+def test_every_row_counts_its_own_samples(run_cli: Run, tmp_path: Path):
+    for split, count in (("dev-clean", 2), ("test-other", 1)):
+        chapter = tmp_path / "LibriSpeech" / split / "1" / "2"
+        chapter.mkdir(parents=True)
+        (chapter / "1-2.trans.txt").write_text("".join(f"1-2-{number} YES\n" for number in range(count)))
+        for number in range(count):
+            (chapter / f"1-2-{number}.flac").touch()
+    code, out, _ = run_cli("data", "prepare", "librispeech", "--from", tmp_path)
+    assert code == 0
+    assert [line.partition(",")[0] for line in out.splitlines()[:2]] == [
+        "librispeech_dev_clean: 2 samples", "librispeech_test_other: 1 samples"
+    ]  # fmt: skip
 
 
 def test_a_row_that_is_whole_says_so(run_cli: Run, vocalsound: Path, monkeypatch: pytest.MonkeyPatch):
@@ -190,3 +207,31 @@ def test_a_download_shows_its_bytes_on_a_terminal_only(run_cli: Run, home: Path,
         offered(monkeypatch, server, "covost2", {"covost_v2.en_de.tsv": b"x" * 10**6})
         _, _, err = run_cli("data", "download", "covost2")
     assert "1.0/1.0 MB" in err
+
+
+@pytest.mark.parametrize("command", [("download",), ("prepare", "--from", ".")])
+def test_the_offline_benchmark_says_what_it_is_made_of(
+    command: tuple[str, ...], run_cli: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    known = (("speaker_in_training", "known"),)
+    one = Sample("a", "debian-speech", "asterisk_en", "asr", Path("a.flac"), "?", "Two words.", "en", duration_s=90.0)
+    found = [replace(one, speaker="Allison Smith", details=known), replace(one, id="b", speaker="Allison Smith")]
+
+    def refuse(folder: Path, watch: object) -> None:
+        raise UserError("nothing to fetch")
+
+    made = {"read": lambda folder: found, "download": lambda folder, watch: None}
+    entries = [replace(one, **made) if one.name == "debian-speech" else one for one in catalogue.DATASETS]
+    monkeypatch.setattr(catalogue, "DATASETS", tuple(entries))
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run_cli("data", command[0], "debian-speech", *command[1:])
+    assert code == 0
+    assert out.splitlines()[-5:] == [
+        "| source | task | clips | minutes | words | speakers | speaker in training |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| asterisk_en | asr | 2 | 3.0 | 4 | 1 | known |",
+        f"wrote 2 samples to {home / 'debian-speech' / 'eval.jsonl'}",
+        "next: auricle eval run debian-speech --model MODEL --out DIR",
+    ]
+    monkeypatch.setattr(debian_speech, "download", refuse)
+    assert [one.id for one in find_samples(["debian-speech"])] == ["a", "b"]  # the list is known to be of this version

@@ -11,7 +11,7 @@ import pytest
 from auricle.content_cache import ContentCache
 from auricle.conversation import Sampling
 from auricle.evaluate.processes import to_json
-from auricle.evaluate.run_folder import begin
+from auricle.evaluate.run_folder import RunFolder, begin
 from auricle.evaluate.run_info import RunInfo
 from auricle.evaluate.sample import Answered, Sample
 
@@ -144,9 +144,29 @@ def test_mistakes_are_one_sentence(folder: Path, judge: Judge, run_cli: Run) -> 
     assert code == 2
     assert "judged.json is damaged" in err
     assert "; delete it and judge again, the replies are kept" in err
-    run = json.loads((folder / "samples.jsonl").read_text().splitlines()[2])
-    (folder / "samples.jsonl").write_text(json.dumps(run) + "\n")
-    (folder / "keys.json").write_text('["c"]')
+    run = RunFolder(folder)
+    (folder / "run.json").unlink()
+    begin(folder, INFO, run.samples[2:], run.keys[2:])
     code, _, err = run_cli("eval", "judge", folder, "--url", url(judge), "--model", "judge")
     assert code == 2
     assert "has no answers for a judge" in err
+
+
+@pytest.mark.parametrize("what", ["score", "report"])
+def test_nothing_but_chats_asks_for_a_judge(folder: Path, run_cli: Run, what: str) -> None:
+    run = RunFolder(folder)
+    (folder / "run.json").unlink()
+    begin(folder, INFO, run.samples[:2], run.keys[:2])
+    code, out, err = run_cli("eval", what, folder, "--no-snr")
+    assert (code, out) == (2, "")
+    assert f"2 answers that wait for a judge: auricle eval judge {folder} --url URL --model NAME" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_chats_without_a_judgement_pass_no_gate(folder: Path, judge: Judge, run_cli: Run) -> None:
+    code, _, err = run_cli("eval", "score", folder, "--no-snr", "--fail-if", "judge<1")
+    assert code == 1
+    assert "airbench_speech: no sample has its judgement yet, so 'judge<1' cannot be ruled out" in err
+    assert run_cli("eval", "score", folder, "--no-snr", "--fail-if", "wer>100")[0] == 0
+    run_cli("eval", "judge", folder, "--url", url(judge), "--model", "judge")
+    assert run_cli("eval", "score", folder, "--no-snr", "--fail-if", "judge<1")[0] == 0

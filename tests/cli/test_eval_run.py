@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,12 +76,37 @@ def test_a_limit_may_grow(evaluate: Callable, run_cli: Callable, listed: Path, t
     assert "2 of its own are not asked for now" in said
 
 
+def test_another_count_than_the_published_is_told_before_anything_is_asked(
+    run_cli: Callable, recordings: list[Path], tmp_path: Path
+):
+    one = Sample("a", "librispeech", "librispeech_dev_clean", "asr", recordings[0], "What?", "beep")
+    write_samples([one, replace(one, id="b")], tmp_path / "list.jsonl")
+    code, printed, said = run_cli(
+        *("eval", "run", tmp_path / "list.jsonl", "--limit", 1, "--model", tmp_path / "none", "--out", tmp_path / "o")
+    )
+    assert (code, printed) == (2, "")
+    told, refused = said.splitlines()
+    assert told == "librispeech_dev_clean: 2 samples, the published row has 2,694"
+    assert "none" in refused
+
+
+def test_a_limit_is_of_each_source_and_recorded(evaluate: Callable, recordings: list[Path], tmp_path: Path):
+    samples = [Sample(path.stem, "tones", "tones", "asr", path, "What?", "Beep, beep.") for path in recordings]
+    write_samples(samples, tmp_path / "list.jsonl")
+    code, printed, _ = evaluate(tmp_path / "list.jsonl", "--max-new-tokens", 2, "--limit", 2)
+    assert code == 0
+    assert printed.startswith("2 samples answered")
+    info = RunFolder(tmp_path / "o").info
+    assert (info.limit, info.conventions) == (2, (("tones", True, True),))
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (("--max-new-tokens", 5), "sampling.max_new_tokens was 4, is 5; keep them to go on with it, or name another"),
         (("--max-new-tokens", 4, "--prompt", "chat"), "prompt_form was raw, is chat; "),
         (("--max-new-tokens", 4, "--dtype", "bfloat16"), "dtype was float32, is bfloat16; "),
+        (("--max-new-tokens", 4, "--limit", 0), "limit must be at least 1: got 0; leave it out to ask for all"),
         (("--max-new-tokens", 4, "--processes", 0), "processes must be at least 1: got 0"),
         (("--max-new-tokens", 4, "--batch-size", 0), "batch_size must be at least 1: got 0"),
         (("--engine", "vlm"), "unknown engine 'vlm': expected native, transformers, vllm, faster-whisper or a URL"),

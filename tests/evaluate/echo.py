@@ -104,5 +104,5 @@ def _end(how: int | str) -> None:
 
 
 def _note(path: Path, line: str) -> None:
-    with path.open("a") as file:  # one short write, which processes do not mix up
+    with path.open("a", errors="backslashreplace") as file:  # one short write, which processes do not mix up
         file.write(f"{line}\n")

@@ -1,13 +1,11 @@
 """Downloads from a server of this machine that is interrupted, changed, wrong, slow to be ready, or gone."""
 
 import hashlib
+import http.client
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
+import urllib.request
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,6 +148,68 @@ def test_a_file_without_a_length_must_have_the_published_one(server: Server, tmp
         fetch(remote(server, num_bytes=len(BODY)), tmp_path / "known", delays_s=AT_ONCE)
 
 
+def test_more_bytes_than_were_published_are_refused(server: Server, tmp_path: Path):
+    server.files["a.bin"] = Served(BODY + b"x", has_length=False)
+    with pytest.raises(UserError, match="gave 512,001 bytes, but 512,000 were published"):
+        fetch(remote(server, num_bytes=len(BODY)), tmp_path, delays_s=AT_ONCE)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_part_of_a_file_of_another_size_is_dropped(server: Server, tmp_path: Path):
+    server.files["a.bin"] = Served(BODY)
+    begun(tmp_path, BODY[:300_000], server.url("a.bin"))
+    with pytest.raises(UserError, match="offers 512,000 bytes, but 512,001 were published"):
+        fetch(remote(server, num_bytes=len(BODY) + 1), tmp_path, delays_s=AT_ONCE)
+    assert server.asked == [("a.bin", "bytes=300000-")]
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_answer_without_a_mark_continues_a_part(server: Server, tmp_path: Path):
+    server.files["a.bin"] = Served(BODY, etag="", honest_ranges=False)
+    begun(tmp_path, BODY[:300_000], server.url("a.bin"))
+    assert fetch(remote(server), tmp_path, delays_s=AT_ONCE).read_bytes() == BODY
+    assert server.asked == [("a.bin", "bytes=300000-")]
+
+
+def test_an_answer_without_a_byte_leaves_nothing(server: Server, tmp_path: Path):
+    server.files["a.bin"] = Served(BODY, cut_after=[0])
+    with pytest.raises(UserError, match="the connection ended after 0 of 512,000 bytes"):
+        fetch(remote(server), tmp_path, delays_s=AT_ONCE)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_connection_that_breaks_is_taken_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    server.files["a.bin"] = Served(BODY)
+    real, broken = http.client.HTTPResponse.read, [http.client.IncompleteRead(b""), ConnectionResetError(104, "reset")]
+
+    def read(answer: http.client.HTTPResponse, size: int | None = None) -> bytes:
+        if broken:
+            raise broken.pop()
+        return real(answer, size)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", read)
+    assert fetch(remote(server), tmp_path, delays_s=AT_ONCE).read_bytes() == BODY
+    assert len(server.asked) == 3
+
+
+def test_a_server_that_continues_without_a_total(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    server.files["a.bin"] = Served(BODY)
+    begun(tmp_path, BODY[:300_000], server.url("a.bin"))
+    real, encodings, totals = urllib.request.urlopen, [], set()
+
+    def urlopen(request: urllib.request.Request, **rest: Any) -> http.client.HTTPResponse:
+        encodings.append(request.get_header("Accept-encoding"))
+        answer = real(request, **rest)
+        answer.headers.replace_header("Content-Range", answer.headers["Content-Range"].partition("/")[0] + "/*")
+        return answer
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    path = fetch(remote(server), tmp_path, watch=lambda done, total: totals.add(total))
+    assert path.read_bytes() == BODY
+    assert totals == {None}
+    assert encodings == ["identity"]  # a packed answer could neither be continued nor checked
+
+
 def test_an_empty_file_is_a_file(server: Server, tmp_path: Path):
     server.files["a.bin"] = Served(b"")
     assert fetch(remote(server), tmp_path).read_bytes() == b""
@@ -196,7 +256,7 @@ def test_a_refusal_is_not_asked_again(server: Server, tmp_path: Path, status: in
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path, status: int):
     server.files["a.bin"] = Served(BODY, statuses=[status, status])
     assert fetch(remote(server), tmp_path, delays_s=AT_ONCE).read_bytes() == BODY
@@ -219,6 +279,10 @@ def test_the_waits_grow_and_a_server_may_ask_for_longer(
     server.files["a.bin"] = Served(BODY, statuses=[429], headers={"Retry-After": "9999"})
     fetch(remote(server), tmp_path / "much later")
     assert slept == [7, 7, 120]
+    slept.clear()
+    server.files["a.bin"] = Served(BODY, statuses=[503], headers={"Retry-After": "Sun, 22 Nov 2026 10:00:00 GMT"})
+    fetch(remote(server), tmp_path / "at a date")
+    assert slept == [download.DELAYS_S[0]]
 
 
 def test_a_part_that_is_too_long_is_dropped(server: Server, tmp_path: Path):
@@ -284,41 +348,6 @@ def test_a_folder_that_cannot_be_written(server: Server, tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot write \S+/file/a\.bin: .*; make room, or name another folder"):
         fetch(remote(server), tmp_path / "file")
-
-
-SLOW = """
-import sys, time
-from pathlib import Path
-from auricle.evaluate.download import RemoteFile, fetch
-def watch(done, total):
-    if done > 200_000:
-        print("half", flush=True)
-        time.sleep(60)
-fetch(RemoteFile("a.bin", (sys.argv[1],)), Path(sys.argv[2]), watch=watch)
-"""
-
-
-def test_killed_and_run_again(server: Server, tmp_path: Path):
-    """A second process is refused while the first one lives; after its kill the rest is asked for."""
-    server.files["a.bin"] = Served(BODY)
-    with subprocess.Popen(
-        [sys.executable, "-c", SLOW, server.url("a.bin"), str(tmp_path)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "half\n"
-        with pytest.raises(UserError, match=r"a\.bin is being downloaded by another process; wait for it"):
-            fetch(remote(server), tmp_path)
-        process.send_signal(signal.SIGKILL)
-    assert not (tmp_path / "a.bin").exists()
-    num_bytes = (tmp_path / "a.bin.part").stat().st_size
-    assert 200_000 < num_bytes < len(BODY)
-    for _ in range(100):  # the kernel lets go of the lock a moment after
-        try:
-            assert fetch(remote(server), tmp_path).read_bytes() == BODY
-            break
-        except UserError:
-            time.sleep(0.05)
-    assert server.asked[-1] == ("a.bin", f"bytes={num_bytes}-")
 
 
 def test_where_data_sets_lie(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

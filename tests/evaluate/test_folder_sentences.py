@@ -30,7 +30,9 @@ def run(tmp_path: Path) -> Path:
 
 def test_a_damaged_folder_names_the_file(run: Path) -> None:
     (run / "keys.json").write_text('["a", "b"]')
-    with pytest.raises(UserError, match="is damaged: 1 samples but 2 keys; start its `auricle eval run` again"):
+    with pytest.raises(
+        UserError, match=r"is damaged: its keys\.json is not of its 1 samples; start its `auricle eval run` again"
+    ):
         RunFolder(run)
     (run / "keys.json").write_text("[")
     with pytest.raises(UserError, match=r"keys.json is damaged: .*; start its `auricle eval run` again, or"):

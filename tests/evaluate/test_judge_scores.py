@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from auricle.evaluate.judge import Judged, Scores
 from auricle.evaluate.judge_scores import judge_scores
+from auricle.evaluate.judged_file import Judgement
 from auricle.evaluate.sample import Answered, Sample
+from auricle.evaluate.score import Beside, Other
 from auricle.evaluate.scores import RowScores
 
 given_scores = st.none() | st.builds(Scores, st.integers(1, 10), st.integers(1, 10))
@@ -24,7 +27,10 @@ def judged(after: Scores | None, before: Scores | None, source: str = "speech_QA
 
 
 def rows(items: Sequence[Judged]) -> dict[tuple[str, str], RowScores]:
-    found = judge_scores(items, name="judge-1", temperature=0.0)
+    return by_name(judge_scores(Judgement("judge-1", 0.0, tuple(items)), Beside()))
+
+
+def by_name(found: Sequence[RowScores]) -> dict[tuple[str, str], RowScores]:
     return {(row.row, row.mode): row for row in found}
 
 
@@ -105,3 +111,67 @@ def test_every_row_follows_the_published_arithmetic(items: list[Judged]):
             interval = row.primary.interval
             assert 1 <= interval.value <= 10
             assert math.isnan(interval.low) or 1 <= interval.low <= interval.value <= interval.high <= 10
+
+
+def numbered(scores: Sequence[int], source: str = "speech_QA") -> list[Judged]:
+    """One answer for each score, which it has in both positions."""
+    found = []
+    for number, score in enumerate(scores):
+        one = judged(Scores(9, score), Scores(9, score), source)
+        of = replace(one.answered.sample, id=str(number), speaker=f"speaker {number}")
+        found.append(replace(one, answered=replace(one.answered, sample=of)))
+    return found
+
+
+def test_another_run_is_compared_where_the_same_judge_read_it():
+    ours, theirs = numbered([8, 8, 9, 7, 8, 9, 8, 7, 9, 8]), numbered([4, 5, 4, 3, 4, 5, 4, 3, 4])[1:]
+    other = Other("before", [item.answered for item in theirs], Judgement("judge-1", 0.0, tuple(theirs)))
+    row = by_name(judge_scores(Judgement("judge-1", 0.0, tuple(ours)), Beside(other=other)))[
+        "airbench_speech", "strict"
+    ]
+    [comparison] = row.comparisons
+    assert (comparison.other, comparison.figure, comparison.num_samples) == ("before", "judge", 8)
+    assert comparison.difference.value == pytest.approx(
+        fmean([8, 9, 7, 8, 9, 8, 7, 9]) - fmean([5, 4, 3, 4, 5, 4, 3, 4])
+    )
+    assert comparison.p_value < 0.05
+
+
+@pytest.mark.parametrize(
+    ("judgement", "why"),
+    [
+        (None, "that run is judged by nobody, this one by judge-1 at temperature 0"),
+        (Judgement("judge-2", 0.0, ()), "that run is judged by judge-2 at temperature 0, this one by judge-1 at"),
+        (Judgement("judge-1", 1.0, ()), "that run is judged by judge-1 at temperature 1, this one by judge-1 at"),
+        (Judgement("judge-1", 0.0, tuple(numbered([5], "music_QA"))), "none of these samples is judged there"),
+    ],
+)
+def test_another_judge_is_no_comparison_and_the_row_says_so(judgement: Judgement | None, why: str):
+    ours = Judgement("judge-1", 0.0, tuple(numbered([8, 7])))
+    [row, _] = judge_scores(ours, Beside(other=Other("before", [], judgement)))
+    assert row.comparisons == ()
+    assert any(remark.startswith(f"no comparison with before: {why}") for remark in row.remarks)
+
+
+def test_the_mixed_row_is_compared_as_the_mean_that_it_is():
+    ours = [*numbered([8] * 6, SOURCES[2]), *numbered([6] * 3, SOURCES[3])]
+    theirs = [*numbered([4] * 6, SOURCES[2]), *numbered([5] * 3, SOURCES[3])]
+    other = Other("before", [], Judgement("judge-1", 0.0, tuple(theirs)))
+    found = by_name(judge_scores(Judgement("judge-1", 0.0, tuple(ours)), Beside(other=other)))
+    [comparison] = found["airbench_mixed", "official"].comparisons
+    assert comparison.difference.value == pytest.approx((4 + 1) / 2)  # of the pool: 3
+
+
+def test_what_is_not_judged_is_missing():
+    items = numbered([8, 7, 6])
+    asked = [item.answered.sample for item in items]
+    music = replace(asked[0], source="music_QA")
+    heard = replace(asked[0], source="clean", task="asr")  # no chat: no judge waits for it
+    found = by_name(judge_scores(Judgement("judge-1", 0.0, tuple(items[:2])), Beside(asked=[*asked, music, heard])))
+    assert {name for name, _ in found} == {"airbench_speech", "airbench_music"}
+    row = found["airbench_speech", "official"]
+    assert (row.num_samples, row.num_missing) == (2, 1)
+    assert "1 of 3 samples has no judgement yet; start the run again, then judge it" in row.remarks
+    waiting = found["airbench_music", "strict"]
+    assert (waiting.num_samples, waiting.num_missing, waiting.primary.name) == (0, 1, "judge")
+    assert math.isnan(value(waiting))

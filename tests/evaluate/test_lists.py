@@ -1,4 +1,4 @@
-"""Official lists as they are published, and our own: read, completed by names, found under a root, counted."""
+"""Official lists as they are published, and our own: read, and completed by names."""
 
 import json
 import os
@@ -14,7 +14,6 @@ from auricle.errors import UserError
 from auricle.evaluate.lists import read_samples, write_samples
 from auricle.evaluate.prompts import EMOTION, VOCAL_SOUND, recognise, translate
 from auricle.evaluate.published import ROWS
-from auricle.evaluate.recordings import require_recordings
 from auricle.evaluate.sample import Sample
 
 PLACE = "<|audio_bos|><|AUDIO|><|audio_eos|>"
@@ -29,21 +28,6 @@ def write(tmp_path: Path) -> Lines:
         path = tmp_path / name
         path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
         return path
-
-    return make
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Callable[..., Path]:
-    """A folder of empty files, each under its own path."""
-
-    def make(*names: str) -> Path:
-        root = tmp_path / "root"
-        for name in names:
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        return root
 
     return make
 
@@ -159,7 +143,37 @@ OFFICIAL = [
         ("vocalsound_eval", "VocalSound_Test", VOCAL_SOUND, "m1203_0_sniff.wav"),
         ("vocalsound", "vocalsound_test", "vocal_sound", None, None, "m1203"),
     ),
+    (
+        ("vocalsound_eval", "vocalsound_test", VOCAL_SOUND, "album12_0_cough.wav"),
+        ("vocalsound", "vocalsound_test", "vocal_sound", None, None, None),
+    ),  # no name of VocalSound's
     (("mine", "my calls", recognise("de"), "1.wav"), ("my calls", "my calls", "asr", "de", None, None)),
+    (("mine", "melded calls", recognise("de"), "1.wav"), ("melded calls", "melded calls", "asr", "de", None, None)),
+    (("mine", "calls", translate("de", "en"), "1.wav"), ("calls", "calls", "translation", "de", "en", None)),
+    (
+        ("mine", "calls", translate("de", "en").replace("English", "Klingon"), "1.wav"),
+        ("calls", "calls", "translation", "de", None, None),
+    ),
+    (
+        ("mine", "CoVoST2 of common_voice_4 en_de_test", translate("en", "de"), "1.mp3"),
+        ("covost2", "covost2_en_de_test", "translation", "en", "de", None),
+    ),
+    (
+        ("covost2_eval", "common_voice_en_de_test", translate("en", "de"), "1.mp3"),
+        ("covost2", "covost2_en_de_test", "translation", "en", "de", None),
+    ),
+    (
+        ("cv15_asr_en_eval", "common_voice_15_fr", recognise("fr"), "1.mp3"),
+        ("common_voice_15", "common_voice_15_fr", "asr", "fr", None, None),
+    ),  # the line knows better than the name of its list
+    (
+        ("meld_eval", "meld dev+test", EMOTION, "dia3_utt2.mp4"),
+        ("meld", "meld dev+test", "emotion", "en", None, "meld dev+test dialogue 3"),
+    ),
+    (
+        ("vocalsound_eval", "vocalsound_test", recognise("en"), "f0003_0_cough.wav"),
+        ("vocalsound", "vocalsound_test", "asr", "en", None, "f0003"),
+    ),  # as it asks, whatever the data set is for
 ]
 
 
@@ -189,6 +203,22 @@ def test_a_data_set_may_be_given_for_a_list_of_another_name(write: Lines):
         read_samples(path)
     [sample] = read_samples(path, dataset="librispeech")
     assert (sample.source, sample.task, sample.language) == ("librispeech_test_clean", "asr", "en")
+
+
+def test_what_a_line_says_goes_before_what_names_tell(write: Lines):
+    said = {"language": "fr", "target_language": "de", "speaker": "Ann"}
+    path = write("covost2_eval.jsonl", official("1.mp3", "covost2_en_zh_test", translate("en", "zh")) | said)
+    [sample] = read_samples(path)
+    assert (sample.language, sample.target_language, sample.speaker) == ("fr", "de", "Ann")
+    path = write("librispeech_eval.jsonl", official("1-2-3.flac", "librispeech_dev_clean") | {"speaker": "Ann"})
+    assert read_samples(path)[0].speaker == "Ann"
+    path = write("list.jsonl", official("1.flac", "calls") | {"dataset": "mine"})
+    assert read_samples(path, dataset="librispeech")[0].dataset == "mine"
+
+
+def test_a_query_is_a_chat_in_a_list_of_any_name(write: Lines):
+    [sample] = read_samples(write("mine.jsonl", {"id": 1, "audio": "1.wav", "query": f"{PLACE}Who?", "gt": "Ann"}))
+    assert (sample.task, sample.prompt, sample.reference) == ("chat", "Who?", "Ann")
 
 
 def test_lines_of_one_dialogue_are_known_as_such(write: Lines):
@@ -316,6 +346,13 @@ def test_a_list_is_written_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch:
         ({"audio": "", "source": "s", "prompt": "p", "gt": "g"}, 'list.jsonl:2: `audio` is ""; expected text'),
         ({"audio": "1.wav", "prompt": "p", "gt": "g"}, "list.jsonl:2: `source` is missing"),
         ({"audio": "1.wav", "source": "s", "gt": "g"}, "list.jsonl:2: `prompt` is missing"),
+        ({"audio": "1.wav", "source": "s", "prompt": recognise("en")}, "list.jsonl:2: `gt` is missing"),
+        pytest.param("[" * 100_000, "list.jsonl:2 is no JSON object", id="too deep"),
+        (official("1.wav", "s") | {"id": ""}, 'list.jsonl:2: `id` is ""; expected text or a whole number'),
+        (official("1.wav", "s") | {"duration_s": True}, "list.jsonl:2: `duration_s` is true; expected seconds"),
+        (official("1.wav", "s") | {"duration_s": float("inf")}, "list.jsonl:2: `duration_s` is .*; expected seconds"),
+        (official("1.wav", "s") | {"labels": ["joy", 1]}, r"list.jsonl:2: `labels` is .*; expected a list of texts"),
+        (official("1.wav", "s") | {"details": {"x": 1}}, r"list.jsonl:2: `details` is .*; expected an object of texts"),
         (official("1.wav", "s") | {"gt": 3}, "list.jsonl:2: `gt` is 3; expected text"),
         (official("1.wav", "s") | {"id": True}, "list.jsonl:2: `id` is true; expected text or a whole number"),
         (official("1.wav", "s") | {"task": "sing"}, 'list.jsonl:2: `task` is "sing"; expected one of asr, trans'),
@@ -341,71 +378,3 @@ def test_a_list_that_is_none_is_named(tmp_path: Path, write: Lines):
     (tmp_path / "latin.jsonl").write_bytes(b'{"audio": "\xe9"}\n')
     with pytest.raises(UserError, match=r"latin.jsonl: byte 11 is not UTF-8"):
         read_samples(tmp_path / "latin.jsonl")
-
-
-def located(write: Lines, root: Path | None, *audios: str) -> list[Path]:
-    return [
-        sample.audio for sample in read_samples(write("l.jsonl", *(official(a, "s") for a in audios)), audio_root=root)
-    ]
-
-
-def test_without_a_root_paths_stay_as_they_are(write: Lines):
-    assert located(write, None, "gone/1.wav", "/gone/2.wav") == [Path("gone/1.wav"), Path("/gone/2.wav")]
-
-
-def test_a_recording_is_found_by_the_longest_end_of_its_path(write: Lines, place: Callable[..., Path]):
-    root = place("test/wav/1.wav", "dev/wav/1.wav", "dev/wav/2.flac", "dev/wav/2.txt", "3.mp3", "3.wav", "old/3.wav")
-    found = located(
-        write,
-        root,
-        "/nas/corpus/dev/wav/1.wav",
-        "test/wav/1.wav",
-        "C:\\corpus\\dev\\wav\\1.wav",
-        "https://host/corpus/test/wav/1.wav?token=a/b.c",
-        "/nas/2.wav",  # as flac only
-        "/nas/3.wav",  # nothing shared but the name: the one that lies in the root itself
-        "3.mp3",
-    )
-    places = ["dev/wav/1.wav", "test/wav/1.wav", "dev/wav/1.wav", "test/wav/1.wav", "dev/wav/2.flac", "3.wav", "3.mp3"]
-    assert found == [root / name for name in places]
-
-
-def test_a_recording_that_is_where_the_list_says_is_taken_from_there(
-    write: Lines, place: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    root = place("dev/1.wav", "1.wav")
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "1.wav").touch()
-    assert located(write, root, str(tmp_path / "own" / "1.wav")) == [tmp_path / "own" / "1.wav"]
-    monkeypatch.chdir(tmp_path)
-    assert located(write, root, "own/1.wav") == [Path("own/1.wav")]
-
-
-def test_a_name_that_fits_two_recordings_names_both(write: Lines, place: Callable[..., Path]):
-    root = place("dev/dia0_utt0.mp4", "test/dia0_utt0.mp4")
-    with pytest.raises(UserError, match=r"dia0_utt0.mp4 may be .*dev/dia0_utt0.mp4 or .*test/dia0_utt0.mp4; give a ro"):
-        located(write, root, "/nas/dia0_utt0.mp4")
-
-
-def test_all_missing_recordings_are_counted_and_some_named(write: Lines, place: Callable[..., Path]):
-    root = place("1.wav", "2.txt")
-    with pytest.raises(UserError) as error:
-        located(write, root, "1.wav", *(f"/nas/{i}.wav" for i in range(2, 9)))
-    assert "7 of 8 recordings" in str(error.value)
-    assert f"are neither where it says nor under {root}, such as" in str(error.value)
-    assert "such as /nas/2.wav, /nas/3.wav, /nas/4.wav; give the folder that holds them" in str(error.value)
-    with pytest.raises(UserError, match=r"1 of 1 recordings of .*, such as http://host/5.wav; download them there"):
-        located(write, root, "http://host/5.wav")
-    with pytest.raises(UserError, match=r"names 1 recordings by address, such as http://host/1.wav; download them"):
-        located(write, None, "http://host/1.wav")
-    with pytest.raises(UserError, match=r"the audio root .*gone is no folder; give the one that holds the recordings"):
-        located(write, root / "gone", "1.wav")
-
-
-def test_samples_whose_recordings_are_gone_are_refused_before_a_run(place: Callable[..., Path]):
-    root = place("1.wav")
-    there = Sample("1", "x", "x", "asr", root / "1.wav", "?", "yes")
-    gone = Sample("2", "x", "x", "asr", root / "2.wav", "?", "yes")
-    require_recordings([there])
-    with pytest.raises(UserError, match=r"1 of 2 recordings are not there, such as .*2.wav; put them back"):
-        require_recordings([there, gone])

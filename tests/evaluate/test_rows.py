@@ -50,7 +50,22 @@ def test_a_row_says_what_keeps_it_from_the_published_one() -> None:
         sample("meld_test", task="emotion")
     ]
     assert row_remarks(meld, both, limit=None) == []
-    assert row_remarks(meld, both, limit=5) == ["a part: at most 5 samples of each source were asked (--limit)"]
+
+
+def test_a_limit_is_a_part_only_where_it_cut_something() -> None:
+    [spanish, meld] = [row for row in ROWS if row.name in ("meld", "covost2_es_en")]
+    ten = [sample(f"meld_{part}", number, task="emotion") for part in ("dev", "test") for number in range(5)]
+    part = "a part: at most 5 samples of each source were asked (--limit)"
+    assert row_remarks(meld, ten, limit=5) == [part, "10 samples, the published row has 3,716"]
+    # a source of less than the limit was not cut, though it is not as published
+    assert row_remarks(meld, ten, limit=6) == ["10 samples, the published row has 3,716"]
+    whole = [sample("meld_dev", number, task="emotion") for number in range(3715)] + ten[-1:]
+    assert row_remarks(meld, whole, limit=3715) == []
+    more = [*whole, *ten[-3:]]
+    assert row_remarks(meld, more, limit=3715) == ["3,719 samples, the published row has 3,716"]
+    # nobody published how many there are: as many as the limit may be a part
+    assert row_remarks(spanish, [sample("covost2_es_en_test", number) for number in range(5)], limit=5) == [part]
+    assert row_remarks(spanish, [sample("covost2_es_en_test", number) for number in range(4)], limit=5) == []
 
 
 @given(value=st.floats(-100, 100), edges=st.lists(st.floats(-50, 50), min_size=2, max_size=6, unique=True).map(sorted))

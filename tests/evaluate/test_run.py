@@ -1,6 +1,8 @@
 """Runs with a model that only says what it was asked: what is asked, what is kept, what is refused."""
 
+import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,10 +12,14 @@ from pathlib import Path
 
 import pytest
 from echo import Echo, read_log
+from rich.console import Console
 
 from auricle.conversation import Sampling
 from auricle.errors import UserError
+from auricle.evaluate import run as run_module
+from auricle.evaluate import run_folder
 from auricle.evaluate.identity import FileHashes
+from auricle.evaluate.progress import Progress
 from auricle.evaluate.run import run, summary
 from auricle.evaluate.run_folder import RunFolder
 from auricle.evaluate.sample import Sample
@@ -254,3 +260,132 @@ def test_a_session_on_another_version_is_remarked(make: Callable, ask: Callable,
     [remark] = ask([make("a", 30)], echo).info.remarks
     assert "Went on " in remark
     assert " with torch " in remark
+
+
+@pytest.mark.parametrize("written", range(4))
+def test_a_kill_while_a_folder_is_begun_never_gives_a_sample_the_answer_of_another(
+    written: int, make: Callable, ask: Callable, echo: Echo, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    samples = [make("a", 30), make("b", 500)]
+    ask(samples, echo)
+    done: list[Path] = []
+
+    def killed(write: Callable) -> Callable:
+        def until(*arguments: object) -> None:
+            if len(done) == written:
+                raise KeyboardInterrupt
+            done.append(out)
+            write(*arguments)
+
+        return until
+
+    more = [samples[1], samples[0], make("c", 7)]
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "_write", killed(run_folder._write))
+        patch.setattr(run_folder, "write_samples", killed(run_folder.write_samples))
+        with pytest.raises(KeyboardInterrupt):
+            ask(more, echo)
+    answers = {"a": "What? 30", "b": "What? 500", "c": "What? 7"}
+    if written == 1:  # new keys beside old samples
+        with pytest.raises(UserError, match=r"its keys\.json is not of its 2 samples; start its `auricle eval run` a"):
+            RunFolder(out)
+    else:
+        assert texts(RunFolder(out)).items() <= answers.items()
+    assert texts(ask(more, echo)) == answers
+    assert sorted(asked_ids(echo)) == ["a", "b", "c"]
+
+
+def test_a_prompt_that_changed_takes_no_key_of_the_old_one(make: Callable, ask: Callable, echo: Echo, out: Path):
+    ask([make("a", 30)], echo)
+    keys = (out / "keys.json").read_text()
+    ask([make("a", 30, prompt="Who?")], echo)
+    (out / "keys.json").write_text(keys)
+    with pytest.raises(UserError, match=r"its keys\.json is not of its 1 samples"):
+        RunFolder(out)
+
+
+def test_a_language_that_is_empty_text_is_none(make: Callable, ask: Callable, echo: Echo):
+    assert texts(ask([replace(make("a", 30), language="", target_language="")], echo)) == {"a": "What? 30"}
+
+
+def test_a_folder_with_a_plain_list_of_keys_is_read_and_goes_on(make: Callable, ask: Callable, echo: Echo, out: Path):
+    samples = [make("a", 30), make("b", 500)]
+    keys = ask(samples, echo).keys
+    (out / "keys.json").write_text(json.dumps(keys))
+    assert texts(RunFolder(out)) == {"a": "What? 30", "b": "What? 500"}
+    ask(samples[::-1], echo)
+    assert json.loads((out / "keys.json").read_text())["keys"] == keys[::-1]
+    assert len(asked_ids(echo)) == 2
+
+
+def test_only_what_the_folder_holds_is_answered_already(make: Callable, ask: Callable, echo: Echo):
+    one, gone = make("a", 30), make("gone", 20)
+    gone.audio.unlink()
+    samples = [one, replace(one, id="again"), replace(one, id="once more"), make("b", 5), gone]
+
+    def said() -> list[str]:
+        console = Console(file=io.StringIO(), width=200)
+        ask(samples, echo, progress=Progress(console))
+        return [line for line in console.file.getvalue().splitlines() if line.split()[1] != "of"]
+
+    assert said() == [
+        "2 samples ask what others ask of the same sounds and share their answers",
+        "1 samples have a recording that cannot be read, and count as failed",
+    ]
+    assert said() == [
+        "4 samples are answered already, 0 are to be asked",
+        "1 samples have a recording that cannot be read, and count as failed",
+    ]
+
+
+def test_what_strict_scoring_must_know_is_learnt_before_the_limit(make: Callable, ask: Callable, echo: Echo, out: Path):
+    plain = [replace(make(str(number), 9), reference="no marks") for number in range(8)]
+    marked = [replace(make(f"m{number}", 9), reference="Marks, and case.") for number in range(2)]
+    other = replace(make("x", 9, source="other"), reference="plain")
+    folder = ask([*plain, *marked], echo, limit=1)
+    assert len(folder.samples) == 1
+    assert RunFolder(out).info.conventions == (("calls", True, True),)
+    assert ask([*plain, *marked, other], echo, limit=2).info.conventions == (
+        ("calls", True, True),
+        ("other", False, False),
+    )
+    assert ask([*plain, *marked, other], echo).info.conventions == (("calls", True, True), ("other", False, False))
+    assert RunFolder(out).num_missing == 0
+
+
+def test_without_zhconv_a_run_goes_on(make: Callable, ask: Callable, echo: Echo, monkeypatch: pytest.MonkeyPatch):
+    samples = [make("a", 30)]
+    assert ask(samples, echo).info.conventions
+
+    def refuse(samples: object) -> None:
+        raise UserError("zhconv is not installed")
+
+    monkeypatch.setattr(run_module, "conventions_of", refuse)
+    assert ask(samples, echo).info.conventions  # what is known stays known
+    assert run(samples, echo, echo.log.parent / "new").info.conventions == ()
+
+
+def test_a_limit_below_one_leaves_no_folder(make: Callable, ask: Callable, echo: Echo, out: Path):
+    with pytest.raises(UserError, match="limit must be at least 1: got 0"):
+        ask([make("a", 30)], echo, limit=0)
+    assert not out.exists()
+
+
+def test_half_a_character_and_a_path_that_is_no_text_are_kept_as_they_are(
+    make: Callable, ask: Callable, echo: Echo, tmp_path: Path
+):
+    odd = tmp_path / os.fsdecode(b"\xff.wav")
+    odd.write_bytes(b"1234")
+    gone = tmp_path / os.fsdecode(b"gone\xfe.wav")
+    samples = [
+        replace(make("a", 30), prompt="What \ud83d?"),  # which comes back in the answer
+        replace(make("b", 3), id=os.fsdecode(b"\xff"), audio=odd),
+        replace(make("c", 3), audio=gone),
+    ]
+    folder = ask(samples, replace(echo, log=tmp_path / "log"))
+    found = RunFolder(folder.path).answered()
+    assert [one.text for one in found] == ["What \ud83d? 30", "What? 4", ""]
+    assert [one.sample.audio for one in found] == [one.audio for one in samples]
+    assert found[2].failure == f"no such file: {gone}; check the path"
+    assert "first failure: no such file: " in summary(folder)[1]
+    summary(folder)[1].encode()

@@ -14,6 +14,7 @@ from echo import Echo, read_log
 from auricle.conversation import Sampling
 from auricle.errors import UserError
 from auricle.evaluate.lists import write_samples
+from auricle.evaluate.machine import cores_each
 from auricle.evaluate.opener import Identity
 from auricle.evaluate.processes import Done, Ready, ask_in_processes
 from auricle.evaluate.sample import Sample
@@ -112,3 +113,9 @@ def test_identity_is_all_of_model_engine_and_dtype():
     assert replace(one, model="elsewhere").text == one.text
     others = [replace(one, model_hash="abd"), replace(one, engine="vllm"), replace(one, dtype="bfloat16")]
     assert len({one.text, *(other.text for other in others)}) == 4
+
+
+def test_processes_share_the_cores_that_this_one_may_use(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2, 4, 6, 8}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert [cores_each(num) for num in (1, 2, 5, 9)] == [5, 2, 1, 1]

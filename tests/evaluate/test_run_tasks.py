@@ -1,6 +1,7 @@
 """Which samples a task means, and which of them a limit leaves."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from auricle.errors import UserError
 from auricle.evaluate.datasets import debian_speech
 from auricle.evaluate.lists import write_samples
 from auricle.evaluate.sample import Sample
-from auricle.evaluate.tasks import find_samples, limited
+from auricle.evaluate.tasks import count_remarks, find_samples, limited, write_list
 
 
 def sample(id_: str, source: str, dataset: str = "librispeech", audio: Path = Path("/audio/x.flac")) -> Sample:
@@ -100,6 +101,22 @@ def test_an_official_list_is_a_task_or_stands_for_one(official: Path, tmp_path: 
         find_samples(["librispeech"], audio_root=root)
 
 
+def test_a_list_of_another_name_is_read_as_the_task_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    line = {"audio": "clips/1-2-3.flac", "source": "test-clean", "prompt": "Write it down:", "gt": "this"}
+    (tmp_path / "list.jsonl").write_text(json.dumps(line))
+    monkeypatch.chdir(tmp_path)
+    [one] = find_samples(["librispeech"], list_file=Path("list.jsonl"))
+    assert (one.source, one.task) == ("librispeech_test_clean", "asr")
+    assert one.audio == tmp_path / "clips" / "1-2-3.flac"  # a run folder may be read from anywhere
+
+
+def test_a_folder_of_ones_own_beside_the_data_sets_is_a_task(home: Path):
+    (home / "calls").mkdir()
+    write_samples([sample("a", "calls_de", "calls"), sample("b", "calls_fr", "calls")], home / "calls" / "eval.jsonl")
+    assert [one.id for one in find_samples(["calls"], data=home)] == ["a", "b"]
+    assert [one.id for one in find_samples(["calls/*_fr"], data=home)] == ["b"]
+
+
 def test_recordings_are_named_so_that_any_folder_may_read_them(home: Path, monkeypatch: pytest.MonkeyPatch):
     write_samples([sample("a", "meld_dev", "meld", Path("clips/a.wav"))], home / "meld" / "eval.jsonl")
     monkeypatch.chdir(home)
@@ -143,6 +160,64 @@ def test_a_limit_is_spread_and_does_not_depend_on_the_order(home: Path):
     assert {one.id for one in limited(samples[::-1], 20)} == {one.id for one in chosen}
     assert chosen != samples[:20]
     assert max(int(one.id) for one in chosen) > 150
-    assert len(find_samples(["librispeech"], data=home, limit=1)) == 3
+    assert len(limited(find_samples(["librispeech"], data=home), 1)) == 3
     with pytest.raises(UserError, match="limit must be at least 1: got 0"):
-        find_samples(["librispeech"], data=home, limit=0)
+        limited(samples, 0)
+
+
+def test_a_limit_takes_ids_of_bytes_that_are_no_text(home: Path):
+    assert len(limited([sample(id_, "A") for id_ in ("\udcff", "a")], 1)) == 1
+
+
+def test_a_source_of_two_tasks_is_refused(tmp_path: Path):
+    one = sample("a", "calls", "own")
+    two = replace(one, id="b", task="translation", language="de", target_language="en")
+    write_samples([one, two], tmp_path / "list.jsonl")
+    with pytest.raises(UserError, match="calls holds samples of two tasks, asr and translation; a source is scored by"):
+        find_samples([str(tmp_path / "list.jsonl")])
+    write_samples([one, replace(two, source="calls_en")], tmp_path / "list.jsonl")
+    assert len(find_samples([str(tmp_path / "list.jsonl")])) == 2
+
+
+def test_the_offline_benchmark_is_listed_anew_by_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made: list[str] = []
+
+    def read(folder: Path) -> list[Sample]:
+        made.append(debian_speech.version())
+        return [sample(f"made {len(made)}", "asterisk_en", "debian-speech")]
+
+    monkeypatch.setattr(debian_speech, "download", lambda folder, watch: None)
+    monkeypatch.setattr(debian_speech, "read", read)
+    path = tmp_path / "debian-speech" / "eval.jsonl"
+    write_samples([sample("of a release without versions", "asterisk_en", "debian-speech")], path)
+
+    def ids() -> list[str]:
+        return [one.id for one in find_samples(["debian-speech"], data=tmp_path)]
+
+    assert (ids(), ids()) == (["made 1"], ["made 1"])
+    monkeypatch.setattr(debian_speech, "PACKAGES", debian_speech.PACKAGES[:-1])
+    assert (ids(), ids()) == (["made 2"], ["made 2"])
+    monkeypatch.setattr(debian_speech, "_RULES", -1)
+    assert ids() == ["made 3"]
+    write_list("debian-speech", [sample("prepared", "asterisk_en", "debian-speech")], path)
+    assert ids() == ["prepared"]
+    path.unlink()
+    assert ids() == ["made 4"]
+    assert len(set(made)) == 3
+
+
+def test_rows_of_another_count_are_remarked_before_anything_is_asked(home: Path):
+    assert count_remarks(find_samples(["librispeech_dev_clean", "meld_dev"], data=home)) == [
+        "librispeech_dev_clean: 4 samples, the published row has 2,694",
+        "meld: pools meld_dev and meld_test when published; here without meld_test; 1 samples, the published row has "
+        "3,716",
+    ]
+    assert count_remarks([sample("a", "calls", "own")]) == []
+
+
+def test_a_version_that_cannot_be_written_says_so(tmp_path: Path):
+    from auricle.evaluate.tasks import write_list
+
+    (tmp_path / "eval.version").mkdir()
+    with pytest.raises(UserError, match=r"cannot write .*eval.version: .*; make room there"):
+        write_list("debian-speech", [sample("a", "asterisk_en", "debian-speech")], tmp_path / "eval.jsonl")

@@ -1,59 +1,12 @@
 """Answers into scores: figures by hand, pooling, clusters, slices, comparisons, and scores that are read back."""
 
 import dataclasses
-import math
-from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
+from made_answers import answered, labelled, one, values
 
 from auricle.evaluate.normalise import open_mode
-from auricle.evaluate.sample import Answered, Sample, Task
-from auricle.evaluate.score import Beside, Other, clusters_of, score
-from auricle.evaluate.scores import RowScores
-from auricle.evaluate.scores_file import fingerprint, read_scores, write_scores
-
-
-def answered(
-    reference: str,
-    text: str,
-    *,
-    number: int = 0,
-    source: str = "asterisk_en",
-    task: Task = "asr",
-    language: str = "en",
-    target_language: str | None = None,
-    speaker: str | None = None,
-    duration_s: float | None = 2.0,
-    labels: tuple[str, ...] = (),
-    failure: str | None = None,
-) -> Answered:
-    audio = Path(f"{source}-{number}.wav")
-    sample = Sample(
-        f"{number}",
-        "made",
-        source,
-        task,
-        audio,
-        "?",
-        reference,
-        language,
-        target_language,
-        speaker,
-        duration_s,
-        labels,
-    )
-    return Answered(sample, text, failure=failure)
-
-
-def one(scores: Sequence[RowScores], row: str, mode: str = "official") -> RowScores:
-    [found] = [scored for scored in scores if scored.row == row and scored.mode == mode]
-    return found
-
-
-def values(row: RowScores) -> dict[str, float]:
-    return {figure.name: figure.interval.value for figure in row.figures}
-
+from auricle.evaluate.score import Beside, clusters_of, score
 
 TRANSCRIPTS = [
     answered("The cat sat.", "the cat sat", number=0, speaker="a"),
@@ -105,18 +58,6 @@ def test_characters_of_chinese_are_words_already() -> None:
     row = one(score([answered("你好 世界", "你好世街", source="fleurs_zh", language="zh")]), "fleurs_zh")
     assert values(row) == {"wer": pytest.approx(1 / 4)}
     assert "1 samples, the published row has 944" in row.remarks
-
-
-def labelled(right: str, text: str, number: int, source: str = "meld_test") -> Answered:
-    return answered(
-        right,
-        text,
-        number=number,
-        source=source,
-        task="emotion",
-        labels=("joy", "anger", "neutral"),
-        speaker=f"{number}",
-    )
 
 
 def test_labels_pool_their_sources_and_what_is_none_counts_as_wrong() -> None:
@@ -192,42 +133,6 @@ def test_a_slice_is_scored_as_a_row_of_its_own() -> None:
     snr_db = {item.sample.audio: 5.0 for item in short} | {item.sample.audio: 50.0 for item in long}
     parts = one(score([*short, *long], Beside(snr_db)), "asterisk_en").slices
     assert [part.part for part in parts if part.by == "snr"] == ["under 10 dB", "40 dB and more"]
-
-
-def test_another_run_is_compared_on_the_samples_of_both() -> None:
-    ours = [answered("a dog ran home", "a dog ran", number=place, speaker=f"{place}") for place in range(12)]
-    theirs = [answered("a dog ran home", "a dog", number=place, speaker=f"{place}") for place in range(3, 20)]
-    row = one(score(ours, Beside(other=Other("before", theirs))), "asterisk_en")
-    [comparison] = [found for found in row.comparisons if found.figure == "wer"]
-    assert comparison.num_samples == 9
-    assert comparison.difference.value == pytest.approx(1 / 4 - 2 / 4)
-    assert comparison.p_value < 0.05
-    changed = [dataclasses.replace(item, sample=dataclasses.replace(item.sample, reference="other")) for item in theirs]
-    assert one(score(ours, Beside(other=Other("before", changed))), "asterisk_en").comparisons == ()
-
-
-def test_scores_are_read_back_as_they_were_written(tmp_path: Path) -> None:
-    # a duration that is not known, a figure that is undefined (no reference word), words with odd characters
-    items = [*TRANSCRIPTS, labelled("joy", '\ufffd \u2028joy\n\0"', 7), answered("!", "?", number=9, source="marks")]
-    scores = score(items)
-    assert math.isnan(one(scores, "marks").primary.interval.value)
-    write_scores(tmp_path, scores, "x")
-    again = read_scores(tmp_path, items, "x")
-    assert repr(again) == repr(scores)  # repr: NaN is not equal to itself
-    assert read_scores(tmp_path, items, "y") is None
-    assert read_scores(tmp_path / "nowhere", items, "x") is None
-    whole = (tmp_path / "scores.json").read_text()
-    (tmp_path / "scores.json").write_text(whole[: len(whole) // 2])
-    assert read_scores(tmp_path, items, "x") is None
-
-
-def test_scores_hold_for_these_answers_alone() -> None:
-    made = fingerprint(TRANSCRIPTS)
-    assert made == fingerprint(list(TRANSCRIPTS))
-    assert made != fingerprint(TRANSCRIPTS[:-1])
-    assert made != fingerprint([*TRANSCRIPTS[:-1], dataclasses.replace(TRANSCRIPTS[-1], text="press on")])
-    assert made != fingerprint(TRANSCRIPTS, "other")
-    assert fingerprint(TRANSCRIPTS, "ab", "c") != fingerprint(TRANSCRIPTS, "a", "bc")
 
 
 def test_every_mode_says_why() -> None:

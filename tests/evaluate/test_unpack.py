@@ -2,6 +2,7 @@
 
 import errno
 import io
+import random
 import shutil
 import tarfile
 import zipfile
@@ -54,6 +55,8 @@ def test_all_of_it_once(tmp_path: Path, kind: str):
     assert contents(out) == FILES
     assert {total for _, total in seen} == {size}
     assert 0 < seen[0][0] <= seen[-1][0] <= size
+    if kind == "zip":  # members count as they are packed
+        assert len({done for done, _ in seen}) == len(FILES)
     (out / "list.json").unlink()  # the marker says that it is done
     unpack(path, out)
     path.unlink()
@@ -96,6 +99,31 @@ def test_a_damaged_one_is_not_taken_for_done(tmp_path: Path, kind: str):
     path.write_bytes(whole)
     unpack(path, out)
     assert contents(out) == FILES
+
+
+def test_bytes_that_no_packer_wrote(tmp_path: Path):
+    files = {"a.bin": random.Random(0).randbytes(300_000)}
+    path = tmp_path / "a.tar.bz2"
+    with tarfile.open(path, "w:bz2", compresslevel=1) as file:
+        member = tarfile.TarInfo("a.bin")
+        member.size = len(files["a.bin"])
+        file.addfile(member, io.BytesIO(files["a.bin"]))
+    data = bytearray(path.read_bytes())
+    data[200_000:200_100] = b"\xff" * 100
+    path.write_bytes(data)
+    damaged = [path]
+    whole = zipped(tmp_path / "whole.zip", files).read_bytes()
+    for name, place, value in (
+        ("stream.zip", 30 + len("a.bin"), 0xFF),
+        ("method.zip", whole.index(b"PK\1\2") + 10, 99),
+    ):
+        data = bytearray(whole)
+        data[place] = value
+        (tmp_path / name).write_bytes(data)
+        damaged.append(tmp_path / name)
+    for path in damaged:
+        with pytest.raises(UserError, match=rf"cannot unpack \S+/{path.name}: .+; delete it and download it again"):
+            unpack(path, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["../evil.txt", "a/../../evil.txt"])

@@ -50,7 +50,7 @@ class Attempt:
 
 def compression_ratio(text: str) -> float:
     """How many times zlib shrinks the text; about 1.5 for a sentence, above 2.4 for a loop. 1 for an empty text."""
-    data = text.encode()
+    data = text.encode(errors="surrogatepass")  # an answer may hold half a surrogate pair
     return len(data) / len(zlib.compress(data)) if data else 1.0
 
 

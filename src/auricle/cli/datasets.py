@@ -87,17 +87,26 @@ def _download_lists(folder: Path) -> None:
 
 def _write(dataset: "Dataset", samples: "Sequence[Sample]", path: Path, *, is_default: bool) -> None:
     """The list, with whole paths, so that it may be read from anywhere; what is in it, and what comes next."""
-    from auricle.evaluate.lists import write_samples
+    from auricle.evaluate.tasks import write_list
+
+    whole = [replace(sample, audio=Path(os.path.abspath(sample.audio))) for sample in samples]
+    write_list(dataset.name, whole, path)
+    if dataset.facts is None:
+        _print_counts(samples)
+    else:
+        print(dataset.facts(samples), end="")
+    print(f"wrote {len(samples):,} samples to {path}")
+    print(f"next: auricle eval run {dataset.name if is_default else f'--list {path}'} --model MODEL --out DIR")
+
+
+def _print_counts(samples: "Sequence[Sample]") -> None:
     from auricle.evaluate.rows import row_remarks, rows_for
 
-    write_samples([replace(sample, audio=Path(os.path.abspath(sample.audio))) for sample in samples], path)
     for row in rows_for(samples):
         of_row = [sample for sample in samples if sample.source in row.sources]
         as_published = ", as published" if len(of_row) == row.count else ""
         told = row_remarks(row, of_row, limit=None) or [f"{len(of_row):,} samples{as_published}"]
         print(f"{row.name}: {'; '.join(told)}")
-    print(f"wrote {len(samples):,} samples to {path}")
-    print(f"next: auricle eval run {dataset.name if is_default else f'--list {path}'} --model MODEL --out DIR")
 
 
 @contextmanager

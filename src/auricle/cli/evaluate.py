@@ -62,13 +62,15 @@ def run(
     from auricle.evaluate.requests import OFFICIAL
     from auricle.evaluate.run import run as answer
     from auricle.evaluate.run import summary
-    from auricle.evaluate.tasks import find_samples
+    from auricle.evaluate.tasks import count_remarks, find_samples
 
     sampling = decoding.over(OFFICIAL)
     with Progress() as progress:
         samples = find_samples(
-            tasks or [], list_file=list_file, audio_root=audio_root, data=data, limit=limit, watch=progress.fetched
+            tasks or [], list_file=list_file, audio_root=audio_root, data=data, watch=progress.fetched
         )
+        for sentence in count_remarks(samples):
+            progress.say(sentence)
         opener = open_model(**vars(model), prompt=prompt, sampling=sampling)
         folder = answer(samples, opener, out, limit=limit, num_processes=processes, progress=progress)
     for sentence in summary(folder):

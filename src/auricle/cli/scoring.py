@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from auricle.cli.bar import progress_bar
+from auricle.errors import UserError
 
 if TYPE_CHECKING:
     from auricle.evaluate.folder_scores import ScoredRun
@@ -67,13 +68,14 @@ def score(
         from auricle.evaluate.report.json_report import json_report
         from auricle.evaluate.report.settings import ReportSettings
 
-        print(json_report(scored.run.info, scored.scores, scored.rows, ReportSettings(), scored.reasons))
+        settings, num_missing = ReportSettings(), scored.run.num_missing
+        print(
+            json_report(scored.run.info, scored.scores, scored.rows, settings, scored.reasons, num_missing=num_missing)
+        )
     else:
-        from rich.console import Console
+        from auricle.evaluate.table import print_scores
 
-        from auricle.evaluate.table import to_table
-
-        Console().print(to_table(scored.scores, scored.rows))
+        print_scores(scored.scores, scored.rows)
     _judge(scored, conditions, mode)
 
 
@@ -92,7 +94,15 @@ def report(
 
     settings, conditions = ReportSettings(worst_per_row=worst, players_mb=players_mb), _conditions(fail_if)
     scored = _scored(folder, against, snr)
-    paths = write_report(folder, scored.run.info, scored.scores, scored.rows, settings, reasons=scored.reasons)
+    paths = write_report(
+        folder,
+        scored.run.info,
+        scored.scores,
+        scored.rows,
+        settings,
+        reasons=scored.reasons,
+        num_missing=scored.run.num_missing,
+    )
     print(*paths, sep="\n")
     _judge(scored, conditions, mode)
 
@@ -107,9 +117,16 @@ def _scored(folder: Path, against: Path | None, snr: bool) -> "ScoredRun":
             ScoreSettings(against, snr),
             watch=lambda done, total: bar.update(task, completed=done, total=total),
         )
+    command = f"auricle eval judge {folder} --url URL --model NAME"
+    if not scored.scores:
+        raise UserError(f"{folder} has nothing but {scored.num_unjudged:,} answers that wait for a judge: {command}")
     if scored.num_unjudged:
-        command = f"auricle eval judge {folder} --url URL --model NAME"
         print(f"auricle: {scored.num_unjudged:,} answers wait for a judge: {command}", file=sys.stderr)
+    if num_missing := scored.run.num_missing:
+        lack = f"{num_missing:,} of {len(scored.run.samples):,} samples have no answer yet"
+        print(f"auricle: {lack}: start `auricle eval run` again", file=sys.stderr)
+    if against is not None and not any(row.comparisons for row in scored.scores):
+        print(f"auricle: --against {against} has nothing that can be compared with {folder}", file=sys.stderr)
     return scored
 
 
@@ -121,10 +138,13 @@ def _conditions(texts: list[str] | None) -> "list[Condition]":
 
 
 def _judge(scored: "ScoredRun", conditions: "list[Condition]", mode: str) -> None:
-    """Say which conditions are met, and exit with 1 if any is."""
+    """Say which conditions are met or cannot be ruled out, and exit with 1 if any is."""
     from auricle.evaluate.gate import violations
+    from auricle.evaluate.rows import rows_for
 
-    found = violations(conditions, [row for row in scored.scores if row.mode == mode])
+    with_score = {row.row for row in scored.scores}
+    unscored = [row for row in rows_for(scored.run.samples) if row.name not in with_score]
+    found = violations(conditions, [row for row in scored.scores if row.mode == mode], unscored)
     for sentence in found:
         print(f"auricle: {sentence}", file=sys.stderr)
     if found:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from auricle.assistant.languages import UNSPACED
 from auricle.evaluate.normalise.interface import Mode, Pair
 from auricle.evaluate.normalise.tokens import BY_CHARACTER
 from auricle.evaluate.published import Row
@@ -71,10 +72,19 @@ def _translations(answered: Sequence[Answered], mode: Mode) -> CountedRow:
         [bleu_counts(*pair, tokenize) for pair, tokenize in zip(texts, tokenizers, strict=True)], dtype=np.float64
     )
     chrf = np.array([chrf_counts(*pair) for pair in texts], dtype=np.float64)
-    pairs = tuple(Pair(tuple(reference.split()), tuple(answer.split())) for reference, answer in texts)
+    pairs = tuple(
+        Pair(*(_units(text, item.sample.target_language) for text in pair))
+        for pair, item in zip(texts, answered, strict=True)
+    )
     errors = 1 - np.array([CHRF.of(row) for row in chrf]) / 100
     figures = (Counted(BLEU, bleu, primary=True), Counted(CHRF, chrf))
     return CountedRow(figures, pairs, np.nan_to_num(errors, nan=1.0))
+
+
+def _units(text: str, language: str | None) -> tuple[str, ...]:
+    """What a report compares: words, or characters of an unspaced script. BLEU cuts as sacreBLEU does."""
+    words = text.split()
+    return tuple("".join(words)) if language in UNSPACED else tuple(words)
 
 
 def _labels(answered: Sequence[Answered], mode: Mode) -> CountedRow:

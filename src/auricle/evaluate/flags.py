@@ -1,6 +1,6 @@
 """What else there is to say about an answer than how wrong it is: empty, runaway, cut off, unparsed, failed."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from auricle.assistant.fallback import NO_FALLBACK, compression_ratio
 from auricle.assistant.languages import UNSPACED
@@ -9,6 +9,7 @@ from auricle.evaluate.normalise.official import official_tokens
 from auricle.evaluate.sample import Answered
 
 Flag = Literal["empty", "runaway", "cut off", "unparsed", "failed"]
+FLAGS: tuple[Flag, ...] = get_args(Flag)  # in the order in which they are shown
 _WORDS_PER_S = 8.0  # an auctioneer's pace; conversation has 2 to 4
 _CHARACTERS_PER_S = 15.0  # of an unspaced script; newsreaders say 5, the fastest speakers 10
 _ALLOWANCE = 5  # units that even the shortest recording may hold
@@ -33,6 +34,11 @@ def flags_of(answered: Answered, *, label_expected: bool, label: str | None) -> 
         "unparsed": label_expected and label is None,
     }
     return tuple(flag for flag, applies in holds.items() if applies)
+
+
+def count_name(flag: Flag) -> str:
+    """What `RowScores.counts` calls the number of answers with a flag: `cut_off`."""
+    return flag.replace(" ", "_")
 
 
 def _is_runaway(answered: Answered, num_units: int) -> bool:

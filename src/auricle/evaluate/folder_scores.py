@@ -60,20 +60,21 @@ def score_folder(path: Path, settings: ScoreSettings = ScoreSettings(), *, watch
     if not answered:
         raise UserError(f"{path} has no answers yet; start its `auricle eval run` again")
     other = _other(settings.against, path)
-    chats = [item for item in answered if item.sample.task == "chat"]
+    chats = _chats(answered)
     judgement = read_judgement(path, chats)
-    made_from = fingerprint(answered, f"{run.info.limit} {settings.snr}", repr(judgement), *_of_other(other))
+    asked = [(sample.source, sample.id, sample.reference) for sample in run.samples]
+    around = repr((asked, run.info.conventions, run.info.limit, settings.snr, judgement))
+    made_from = fingerprint(answered, around, *_of_other(other))
     scores = read_scores(path, answered, made_from)
     if scores is None:
         snr_db = measured_snr(answered, path / "measured.jsonl", watch) if settings.snr else {}
-        scores = score(answered, Beside(snr_db, run.info.limit, other))
+        beside = Beside(snr_db, run.info.limit, other, run.samples, run.info.conventions)
+        scores = score(answered, beside)
         if judgement is not None and judgement.judged:
-            name, temperature = judgement.name, judgement.temperature
-            scores += judge_scores(judgement.judged, name=name, temperature=temperature, limit=run.info.limit)
+            scores += judge_scores(judgement, beside)
         write_scores(path, scores, made_from)
-    samples = [item.sample for item in answered]
-    rows = {row.name: row for row in rows_for(samples)}
-    reasons = {mode: open_mode(mode, samples).reasons for mode in MODES}
+    rows = {row.name: row for row in rows_for(run.samples)}
+    reasons = {mode: open_mode(mode, run.samples, run.info.conventions).reasons for mode in MODES}
     return ScoredRun(run, scores, rows, reasons, len(chats) - len(judgement.judged if judgement else ()))
 
 
@@ -90,8 +91,14 @@ def _other(against: Path | None, path: Path) -> Other | None:
     if against.resolve() == path.resolve():
         raise UserError(f"--against {against} is the run itself; give another run's folder")
     other = RunFolder(against)
-    return Other(f"{against.name} ({other.info.model}, {other.info.engine})", other.answered())
+    answered = other.answered()
+    name = f"{against.name} ({other.info.model}, {other.info.engine})"
+    return Other(name, answered, read_judgement(against, _chats(answered)))
 
 
 def _of_other(other: Other | None) -> list[str]:
-    return [] if other is None else [other.name, fingerprint(other.answered)]
+    return [] if other is None else [other.name, fingerprint(other.answered, repr(other.judgement))]
+
+
+def _chats(answered: Sequence[Answered]) -> list[Answered]:
+    return [item for item in answered if item.sample.task == "chat"]

@@ -11,6 +11,7 @@ from auricle.errors import UserError
 from auricle.evaluate.judge import Judged, Scores, judge
 from auricle.evaluate.run_folder import RunFolder
 from auricle.evaluate.sample import Answered
+from auricle.evaluate.whole_file import write_whole
 
 _FILE = "judged.json"
 
@@ -50,10 +51,8 @@ def judge_folder(
     finally:
         cache.close()
     found = Judgement(name, temperature, tuple(judged))
-    scratch = path / f".{_FILE}.new"
     try:
-        scratch.write_text(json.dumps(_to_json(found), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        scratch.replace(path / _FILE)
+        write_whole(path / _FILE, json.dumps(_to_json(found), indent=1) + "\n")
     except OSError as error:
         raise UserError(f"cannot write {path / _FILE}: {error.strerror}; make room and judge again") from error
     return found

@@ -6,9 +6,7 @@ A line of the published evaluation has the keys `audio`, `source`, `prompt` and 
 `dataset` and `task` is taken as it says; of others, names tell the rest (`evaluate.official_names`).
 """
 
-import contextlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,6 +17,7 @@ from auricle.errors import UserError
 from auricle.evaluate.list_lines import Fields, audio_of, says_all, to_line, to_sample
 from auricle.evaluate.recordings import locate
 from auricle.evaluate.sample import LABEL_TASKS, Sample
+from auricle.evaluate.whole_file import write_whole
 
 
 def read_samples(path: Path, *, audio_root: Path | None = None, dataset: str | None = None) -> list[Sample]:
@@ -49,14 +48,10 @@ def write_samples(samples: Sequence[Sample], path: Path) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    unfinished = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text("".join(f"{to_line(sample)}\n" for sample in samples), encoding="utf-8")
-        os.replace(unfinished, path)
+        write_whole(path, "".join(f"{to_line(sample)}\n" for sample in samples))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
         raise UserError(f"cannot write the list {path}: {error.strerror}; make room or allow writing there") from error
 
 

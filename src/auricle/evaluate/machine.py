@@ -33,14 +33,23 @@ def machine() -> str:
     """`AMD EPYC 7B13, 8 cores, 8 torch threads, NVIDIA H100, Linux-6.1...`."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    return ", ".join([_cpu(), f"{cores} cores", f"{torch.get_num_threads()} torch threads", *gpus, platform.platform()])
+    cores = f"{_num_cores()} cores, {torch.get_num_threads()} torch threads"
+    return ", ".join([_cpu(), cores, *gpus, platform.platform()])
+
+
+def cores_each(num_processes: int) -> int:
+    """How many cores each of so many processes gets: an equal part of those that this one may use, at least one."""
+    return max(1, _num_cores() // num_processes)
 
 
 def now() -> str:
     """The time, as ISO 8601 has it, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu() -> str:

@@ -110,6 +110,12 @@ def told(*, list_name: str, source: str, prompt: str, audio: str, dataset: str |
     return Told(known or own, own, _task(known, prompt), language, target, _speaker(known, own, stem))
 
 
+def meld_speaker(source: str, stem: str) -> str | None:
+    """What is resampled of MELD, see `datasets.meld`: the dialogue of a film `dia0_utt3`; None of another name."""
+    dialogue = re.search(r"dia(\d+)_utt\d+", stem)
+    return f"{source} dialogue {dialogue[1]}" if dialogue else None
+
+
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
@@ -201,8 +207,7 @@ def _target(name: str) -> str | None:
 
 def _speaker(dataset: str | None, source: str, stem: str) -> str | None:
     if dataset == "meld":
-        dialogue = re.search(r"dia(\d+)_utt\d+", stem)
-        return f"{source} dialogue {dialogue[1]}" if dialogue else None
+        return meld_speaker(source, stem)
     pattern = _SPEAKERS.get(dataset or "")
     match = pattern.match(stem) if pattern else None
     return match[1] if match else None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from auricle.content_cache import ContentCache
 from auricle.errors import UserError
+from auricle.evaluate.machine import cores_each
 from auricle.evaluate.opener import Opener
 from auricle.evaluate.sample import Answered, Sample
 
@@ -74,7 +75,7 @@ def to_json(answered: Answered) -> str:
         "finish_reason": answered.finish_reason,
         "duration_s": answered.sample.duration_s,
     }
-    return json.dumps(kept, ensure_ascii=False)
+    return json.dumps(kept)  # ASCII: a server may send half a character
 
 
 def ask_in_processes(work: Work, opener: Opener, answers: Path, *, num_processes: int) -> Iterator[Event]:
@@ -143,7 +144,7 @@ def _share_cores(num_processes: int) -> None:
     """An equal part of the cores for the arithmetic of each process, and no more than the user allows all."""
     import torch
 
-    threads = min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // num_processes))
+    threads = min(torch.get_num_threads(), cores_each(num_processes))
     torch.set_num_threads(threads)
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read by libraries that come later, such as CTranslate2
 

@@ -1,5 +1,6 @@
 """Which lines a table has: the published ones that the samples belong to, then one for every other source."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from auricle.evaluate.published import ROWS, Metric, Row
@@ -29,13 +30,17 @@ def rows_for(samples: Iterable[Sample]) -> list[Row]:
 
 
 def row_remarks(row: Row, samples: Sequence[Sample], *, limit: int | None) -> list[str]:
-    """What keeps a row's figure from standing beside the published one: parts that are missing, another count."""
-    present = {sample.source for sample in samples}
+    """What keeps a row's figure from standing beside the published one: parts that are missing, another count.
+
+    samples: of the row, all that are asked. limit: samples of each source; it is told where it may have cut one.
+    """
+    present = Counter(sample.source for sample in samples)
     remarks = []
     if missing := [source for source in row.sources if source not in present]:
         remarks.append(f"pools {' and '.join(row.sources)} when published; here without {' and '.join(missing)}")
-    if limit is not None:
-        remarks.append(f"a part: at most {limit} samples of each source were asked (--limit)")
-    elif row.count is not None and len(samples) != row.count:
+    is_fewer = row.count is None or len(samples) < row.count
+    if limit is not None and is_fewer and max(present.values(), default=0) >= limit:
+        remarks.append(f"a part: at most {limit:,} samples of each source were asked (--limit)")
+    if row.count is not None and len(samples) != row.count:
         remarks.append(f"{len(samples):,} samples, the published row has {row.count:,}")
     return remarks

@@ -13,6 +13,7 @@ from types import FrameType
 from auricle.errors import UserError
 from auricle.evaluate.identity import FileHashes
 from auricle.evaluate.machine import machine, now, versions
+from auricle.evaluate.normalise import Conventions, conventions_of
 from auricle.evaluate.opener import Opener
 from auricle.evaluate.processes import Done, Event, Ready, Work, ask, ask_in_processes
 from auricle.evaluate.progress import Progress
@@ -21,6 +22,7 @@ from auricle.evaluate.requests import answer_key
 from auricle.evaluate.run_folder import RunFolder, begin, locked
 from auricle.evaluate.run_info import PromptForm, RunInfo
 from auricle.evaluate.sample import Sample
+from auricle.evaluate.tasks import limited
 
 _NOTE_S = 10.0  # how often a run writes how far it is
 _PCM_BYTES_PER_S = 32_000  # 16 bits, 16 kHz: a guess where nobody says how long a recording is
@@ -43,23 +45,26 @@ def run(
     what was answered is kept.
 
     Args:
-        samples: each source and id once.
+        samples: whole sources, each source and id once.
         opener: of the model, `open_model`.
         out: the run's folder; a new one, or one that the same settings began, of these samples or some of them.
-        limit: that the samples were chosen by, for the record.
+        limit: at most so many of each source are asked, see `tasks.limited`; all unless given. What strict scoring
+            must know of a source is learnt before.
         num_processes: how many load the model and answer side by side; the answers are the same.
         hashes: where hashes of recordings are remembered.
         progress: is told how it goes; open.
 
     Raises:
-        UserError: the folder holds another run or is in use, the engine refuses, or a process died.
+        UserError: the folder holds another run or is in use, the engine refuses, or a process died; or a limit or a
+            number of processes below 1.
     """
     if num_processes < 1:
         raise UserError(f"processes must be at least 1: got {num_processes}")
+    asked = samples if limit is None else limited(samples, limit)
     progress = progress or Progress.silent()
     with _ending(progress), locked(out):
-        keys, failures = _keys(samples, opener, hashes or FileHashes(), progress)
-        folder = begin(out, _info(samples, opener, limit), samples, keys)
+        keys, failures = _keys(asked, opener, hashes or FileHashes(), progress)
+        folder = begin(out, _info(asked, opener, limit, _conventions(samples)), asked, keys)
         work = sorted(folder.unanswered().items(), key=lambda item: -_length_s(item[1]))
         _Session(folder, failures, work, progress).listen(_events(work, opener, folder.answers, num_processes))
         return folder
@@ -75,7 +80,12 @@ def summary(folder: RunFolder) -> list[str]:
         told.append(f"the first failure: {failures[0]}")
     if folder.num_missing:
         told.append(f"{folder.num_missing:,} samples are missing; start the same command again")
-    return [*told, f"next: auricle eval report {folder.path}"]
+    return [_printable(line) for line in (*told, f"next: auricle eval report {folder.path}")]
+
+
+def _printable(text: str) -> str:
+    """Bytes of a path that are no UTF-8 as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class _Session:
@@ -96,9 +106,8 @@ class _Session:
 
     def listen(self, events: Generator[Event, None, None]) -> None:
         """To the end; however that comes, the folder says how far the run is."""
-        num_known = len(self._folder.samples) - len(self._work)
-        self._progress.begin(len(self._work), num_known, sum(_length_s(sample) for _, sample in self._work))
         lengths = {key: _length_s(sample) for key, sample in self._work}
+        self._say_what_comes(sum(lengths.values()))
         try:
             with closing(events):
                 for event in events:
@@ -110,6 +119,15 @@ class _Session:
         finally:
             self._note()
             self._folder.fail(self._failures)
+
+    def _say_what_comes(self, length_s: float) -> None:
+        num_unread = len(self._names[None])
+        num_open = sum(len(self._names[key]) for key, _ in self._work)
+        self._progress.begin(len(self._work), len(self._folder.samples) - num_unread - num_open, length_s)
+        if num_shared := num_open - len(self._work):
+            self._progress.say(f"{num_shared:,} samples ask what others ask of the same sounds and share their answers")
+        if num_unread:
+            self._progress.say(f"{num_unread:,} samples have a recording that cannot be read, and count as failed")
 
     def _hear(self, event: Done, length_s: float) -> None:
         if event.failure is None:
@@ -154,7 +172,15 @@ def _keys(
     return keys, failures
 
 
-def _info(samples: Sequence[Sample], opener: Opener, limit: int | None) -> RunInfo:
+def _conventions(samples: Sequence[Sample]) -> Conventions:
+    """None where zhconv, which only scoring needs, is not installed."""
+    try:
+        return conventions_of(samples)
+    except UserError:
+        return ()
+
+
+def _info(samples: Sequence[Sample], opener: Opener, limit: int | None, conventions: Conventions) -> RunInfo:
     who = opener.identity
     forms = {opener.form(sample) for sample in samples}
     form: PromptForm = "auto" if len(forms) > 1 else min(forms, default="raw")
@@ -170,6 +196,7 @@ def _info(samples: Sequence[Sample], opener: Opener, limit: int | None) -> RunIn
         machine(),
         now(),
         remarks=remarks(who, samples),
+        conventions=conventions,
     )
 
 

@@ -1,10 +1,11 @@
 """A run on disk: what was asked with what, every answer, and what could not be heard."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from auricle.errors import UserError
 from auricle.evaluate.lists import read_samples, write_samples
 from auricle.evaluate.run_info import RunInfo
 from auricle.evaluate.sample import Answered, Sample
+from auricle.evaluate.whole_file import write_whole
 from auricle.settings import changed, differences, to_tree
 
 _DECIDING = ["model_hash", "engine", "dtype", "sampling", "prompt_form"]  # a folder holds one of each
@@ -24,8 +26,8 @@ class RunFolder:
     """A folder of `auricle eval run`.
 
     run.json: the `RunInfo`. samples.jsonl: what is asked. keys.json: for each of them, in their order, the key of its
-    answer, null where the recording could not be read. answers.sqlite: the answers by key. failures.json: why a sample
-    has none, of the last session.
+    answer, null where the recording could not be read; and the digest of the questions that these are the keys of.
+    answers.sqlite: the answers by key. failures.json: why a sample has none, of the last session.
 
     Args:
         path: of the folder.
@@ -42,12 +44,7 @@ class RunFolder:
             )
         self.info: RunInfo = changed(_NO_INFO, _read_json(path / "run.json"), str(path / "run.json"))
         self.samples: list[Sample] = read_samples(path / "samples.jsonl")
-        self.keys: list[str | None] = _read_json(path / "keys.json")
-        if len(self.keys) != len(self.samples):
-            raise UserError(
-                f"{path} is damaged: {len(self.samples)} samples but {len(self.keys)} keys; start its `auricle eval "
-                "run` again, the answers are kept"
-            )
+        self.keys = _read_keys(path, self.samples)
 
     @property
     def answers(self) -> Path:
@@ -111,7 +108,7 @@ def begin(path: Path, info: RunInfo, samples: Sequence[Sample], keys: Sequence[s
     """
     if (path / "run.json").exists() and _num_answers(path / "answers.sqlite"):
         info = _continued(path, info, samples)
-    _write(path / "keys.json", json.dumps(list(keys)))
+    _write(path / "keys.json", _to_json({"questions": _digest(samples), "keys": list(keys)}))
     write_samples(samples, path / "samples.jsonl")
     _write(path / "run.json", _to_json(to_tree(info)))
     return RunFolder(path)
@@ -142,8 +139,18 @@ def _continued(path: Path, info: RunInfo, samples: Sequence[Sample]) -> RunInfo:
         what = f" with {', '.join(f'{name} {number}' for name, number in sorted(changes))}" if changes else ""
         remarks[f"Went on {info.started}{where}{what}."] = None
     return dataclasses.replace(
-        before, model=info.model, prompt_form=info.prompt_form, limit=info.limit, remarks=tuple(remarks)
+        before,
+        model=info.model,
+        prompt_form=info.prompt_form,
+        limit=info.limit,
+        remarks=tuple(remarks),
+        conventions=_by_source([*before.conventions, *info.conventions]),
     )
+
+
+def _by_source(conventions: Sequence[tuple[str, bool, bool]]) -> tuple[tuple[str, bool, bool], ...]:
+    """One for each source, the last; a run only grows, and so does what its conventions were learnt from."""
+    return tuple({one[0]: one for one in conventions}.values())
 
 
 def _num_answers(path: Path) -> int:
@@ -186,6 +193,26 @@ def _name(sample: Sample) -> tuple[str, str]:
     return sample.source, sample.id
 
 
+def _digest(samples: Sequence[Sample]) -> str:
+    """Of what is asked, in its order: a key beside another question would give it another's answer."""
+    facts = [(*_name(one), one.task, one.prompt, one.language or None, one.target_language or None) for one in samples]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _read_keys(path: Path, samples: Sequence[Sample]) -> list[str | None]:
+    """Of these samples. A kill between the two files leaves keys of others; a list alone is what was written once."""
+    found = _read_json(path / "keys.json")
+    if not isinstance(found, dict):
+        found = {"questions": _digest(samples), "keys": found}
+    keys = found.get("keys")
+    if not isinstance(keys, list) or len(keys) != len(samples) or found.get("questions") != _digest(samples):
+        raise UserError(
+            f"{path} is damaged: its keys.json is not of its {len(samples)} samples; start its `auricle eval run` "
+            "again, the answers are kept"
+        )
+    return keys
+
+
 def _from_json(sample: Sample, kept: str) -> Answered:
     said = json.loads(kept)
     if sample.duration_s is None:
@@ -200,7 +227,7 @@ def _at(tree: Any, key: str) -> Any:
 
 
 def _to_json(tree: Any) -> str:
-    return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(tree, indent=2) + "\n"  # ASCII: a path may hold bytes that are no UTF-8
 
 
 def _read_json(path: Path) -> Any:
@@ -213,15 +240,8 @@ def _read_json(path: Path) -> Any:
 
 
 def _write(path: Path, text: str) -> None:
-    """So that a reader finds the old text or the new one, never a part."""
-    scratch = path.with_name(f".{path.name}.new")
     with _writing(path):
-        try:
-            scratch.write_text(text, encoding="utf-8")
-            scratch.replace(path)
-        finally:
-            with suppress(OSError):
-                scratch.unlink(missing_ok=True)
+        write_whole(path, text)
 
 
 @contextmanager

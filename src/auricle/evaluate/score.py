@@ -2,57 +2,72 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import nan
 from pathlib import Path
 
 from auricle.evaluate.counted import Counted, CountedRow, count
-from auricle.evaluate.flags import flags_of
-from auricle.evaluate.normalise import open_mode
+from auricle.evaluate.flags import FLAGS, Flag, count_name, flags_of
+from auricle.evaluate.judged_file import Judgement
+from auricle.evaluate.normalise import Conventions, open_mode
 from auricle.evaluate.normalise.interface import Mode, ModeName
-from auricle.evaluate.published import Row
+from auricle.evaluate.normalise.tokens import BY_CHARACTER
+from auricle.evaluate.published import Metric, Row
 from auricle.evaluate.rows import row_remarks, rows_for
-from auricle.evaluate.sample import Answered
+from auricle.evaluate.sample import Answered, Sample
 from auricle.evaluate.scores import Comparison, Figure, RowScores, Scored, Slice
 from auricle.evaluate.slices import slices_of
 from auricle.metrics import Interval, interval, paired
 
 MODES: tuple[ModeName, ...] = ("official", "strict")
+_SECOND: dict[Metric, tuple[str, ...]] = {"wer": ("cer",), "bleu": ("chrf",), "accuracy": ("macro_f1",)}
 _UNPARSED = "(unparsed)"
-_FEW = 5  # speakers or utterances; under that many, a bootstrap has hardly any different resamples
+FEW = 5  # speakers or utterances; under that many, a bootstrap has hardly any different resamples
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Another run to compare with. name: as the report calls it; answered: its answers."""
+    """Another run to compare with. name: as the report calls it; answered: its answers; judgement: of its chats."""
 
     name: str
     answered: Sequence[Answered]
+    judgement: Judgement | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
     """What scoring takes into account beside the answers.
 
-    snr_db: by recording, as far as measured. limit: of the run, for remarks. other: a run to compare with.
+    snr_db: by recording, as far as measured. limit: of the run, for remarks. other: a run to compare with. asked: every
+    sample of the run, answered or not; none means that all are answered. conventions: of whole sources, for strict.
     """
 
     snr_db: Mapping[Path, float] = field(default_factory=dict)
     limit: int | None = None
     other: Other | None = None
+    asked: Sequence[Sample] = ()
+    conventions: Conventions = ()
+
+    def asked_or(self, answered: Sequence[Answered]) -> Sequence[Sample]:
+        """Every sample of the run; those of the answers, where no others are known."""
+        return self.asked or [item.sample for item in answered]
 
 
 def score(answered: Sequence[Answered], beside: Beside = Beside()) -> list[RowScores]:
-    """Every row that these answers belong to, in both modes; rows for a judge are scored by `judge`.
+    """Every row that the samples asked belong to, in both modes; rows for a judge are scored by `judge_scores`.
+
+    A row without any answer has an undefined figure.
 
     Raises:
         UserError: a library of the extra `eval` is missing.
     """
-    found = []
+    found, asked = [], beside.asked_or(answered)
+    rows = [row for row in rows_for(asked) if row.metric != "judge"]
     for name in MODES:
-        mode = open_mode(name, [item.sample for item in answered])
-        for row in rows_for(item.sample for item in answered):
-            if row.metric != "judge":
-                found.append(_score_row(row, [item for item in answered if _belongs(item, row)], mode, beside))
+        mode = open_mode(name, asked, beside.conventions)
+        for row in rows:
+            of_row = replace(beside, asked=[sample for sample in asked if sample.source in row.sources])
+            found.append(_score_row(row, [item for item in answered if _belongs(item, row)], mode, of_row))
     return found
 
 
@@ -61,6 +76,8 @@ def _belongs(item: Answered, row: Row) -> bool:
 
 
 def _score_row(row: Row, answered: Sequence[Answered], mode: Mode, beside: Beside) -> RowScores:
+    if not answered:
+        return not_scored(row, mode.name, beside)
     counted = count(row, answered, mode)
     clusters, name, remarks = clusters_of(answered)
     flags = [
@@ -68,7 +85,6 @@ def _score_row(row: Row, answered: Sequence[Answered], mode: Mode, beside: Besid
         for item, label in zip(answered, counted.labels or [None] * len(answered), strict=True)
     ]
     figures = tuple(_figure(figure, clusters) for figure in counted.figures)
-    samples = [item.sample for item in answered]
     return RowScores(
         row.name,
         mode.name,
@@ -80,9 +96,35 @@ def _score_row(row: Row, answered: Sequence[Answered], mode: Mode, beside: Besid
         _slices(answered, counted, clusters, beside.snr_db),
         _confusions(answered, counted),
         _comparisons(row, answered, counted, mode, beside.other),
-        (*row_remarks(row, samples, limit=beside.limit), *remarks, *remarks_on(figures[0].interval, name)),
+        (*remarks_of(row, answered, beside), *remarks, *remarks_on(figures[0].interval, name)),
         tuple(map(Scored, answered, counted.pairs, map(float, counted.errors), flags)),
+        len(beside.asked) - len(answered),
     )
+
+
+def not_scored(row: Row, mode: ModeName, beside: Beside) -> RowScores:
+    """A row of which nothing is answered yet: its figures undefined. beside: `asked` holds the row's samples alone."""
+    names = (row.metric, *_SECOND.get(row.metric, ()))
+    if all(sample.language in BY_CHARACTER for sample in beside.asked):
+        names = tuple(name for name in names if name != "cer")
+    figures = tuple(Figure(name, Interval(nan, nan, nan, 0), primary=name == row.metric) for name in names)
+    remarks = tuple(remarks_of(row, (), beside))
+    return RowScores(row.name, mode, 0, 0.0, figures, (), "utterance", remarks=remarks, num_missing=len(beside.asked))
+
+
+def remarks_of(row: Row, answered: Sequence[Answered], beside: Beside) -> list[str]:
+    """What was not asked or not answered of a row. beside: `asked` holds the row's samples alone."""
+    remarks = row_remarks(row, beside.asked, limit=beside.limit)
+    what = "judgement" if row.metric == "judge" else "answer"
+    todo = "start the run again" + (", then judge it" if row.metric == "judge" else "")
+    num_missing, num_asked = len(beside.asked) - len(answered), len(beside.asked)
+    if num_missing and not answered:
+        remarks.append(f"none of the {num_asked:,} samples has {'an' if what == 'answer' else 'a'} {what} yet; {todo}")
+    elif num_missing:
+        which = ", the shortest ones among them" if what == "answer" else ""  # the longest are asked first
+        have = f"{num_missing:,} of {num_asked:,} samples {'has' if num_missing == 1 else 'have'}"
+        remarks.append(f"{have} no {what} yet{which}; {todo}")
+    return remarks
 
 
 def clusters_of(answered: Sequence[Answered]) -> tuple[list[str] | None, str, list[str]]:
@@ -103,7 +145,7 @@ def clusters_of(answered: Sequence[Answered]) -> tuple[list[str] | None, str, li
 
 def remarks_on(interval: Interval, clusters: str) -> list[str]:
     """What keeps an interval from meaning what it seems to: hardly anything to resample, or nothing that differs."""
-    if interval.num_clusters < _FEW:
+    if interval.num_clusters < FEW:
         return [f"{interval.num_clusters} to resample ({clusters}): too few for an interval that means much"]
     if interval.low == interval.high:
         return [f"no {clusters} differs from another, so that the interval is a point; it is not certain for that"]
@@ -114,15 +156,14 @@ def _figure(figure: Counted, clusters: Sequence[str] | None) -> Figure:
     return Figure(figure.measure.name, interval(figure.counts, clusters, figure.measure), figure.primary)
 
 
-def _counts(counted: CountedRow, flags: Sequence[tuple[str, ...]]) -> tuple[tuple[str, int], ...]:
+def _counts(counted: CountedRow, flags: Sequence[tuple[Flag, ...]]) -> tuple[tuple[str, int], ...]:
     first = counted.figures[0]
     found: list[tuple[str, int]] = []
     if first.measure.name == "wer":
         names = ("substitutions", "insertions", "deletions", "reference_words")
         found += zip(names, map(int, first.counts.sum(axis=0)), strict=True)
-    seen = Counter(flag.replace(" ", "_") for marks in flags for flag in marks)
-    names_of_flags = ("empty", "runaway", "cut_off", "failed") + (("unparsed",) if counted.labels else ())
-    return (*found, *((name, seen[name]) for name in names_of_flags))
+    seen = Counter(flag for marks in flags for flag in marks)
+    return (*found, *((count_name(flag), seen[flag]) for flag in FLAGS if flag != "unparsed" or counted.labels))
 
 
 def _slices(
@@ -148,21 +189,26 @@ def _confusions(answered: Sequence[Answered], counted: CountedRow) -> tuple[tupl
 def _comparisons(
     row: Row, answered: Sequence[Answered], counted: CountedRow, mode: Mode, other: Other | None
 ) -> tuple[Comparison, ...]:
-    """Each figure on the samples that both runs answered, told apart by source, id and reference."""
+    """Each figure on the samples that both runs answered, told apart by source, id and reference.
+
+    What else a sample says (labels, language, speaker) may differ there; both are counted by what it says here.
+    """
     if other is None:
         return ()
-    theirs = {_name(item): item for item in other.answered if _belongs(item, row)}
-    places = [place for place, item in enumerate(answered) if _name(item) in theirs]
-    if not places:
+    theirs = {name_of(item): item for item in other.answered if _belongs(item, row)}
+    ours = [item for item in answered if name_of(item) in theirs]
+    if not ours:
         return ()
-    clusters, _, _ = clusters_of([answered[place] for place in places])
-    recounted = count(row, [theirs[_name(answered[place])] for place in places], mode)
+    clusters, _, _ = clusters_of(ours)
+    counted = counted if len(ours) == len(answered) else count(row, ours, mode)
+    recounted = count(row, [replace(theirs[name_of(item)], sample=item.sample) for item in ours], mode)
     found = []
-    for ours, its in zip(counted.figures, recounted.figures, strict=True):
-        difference, p_value = paired(ours.counts[places], its.counts, clusters, ours.measure)
-        found.append(Comparison(other.name, ours.measure.name, len(places), difference, p_value))
+    for one, its in zip(counted.figures, recounted.figures, strict=True):
+        difference, p_value = paired(one.counts, its.counts, clusters, one.measure)
+        found.append(Comparison(other.name, one.measure.name, len(ours), difference, p_value))
     return tuple(found)
 
 
-def _name(item: Answered) -> tuple[str, str, str]:
+def name_of(item: Answered) -> tuple[str, str, str]:
+    """Source, id and reference: the same sample in two runs."""
     return item.sample.source, item.sample.id, item.sample.reference

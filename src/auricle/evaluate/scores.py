@@ -64,6 +64,7 @@ class RowScores:
     counts: `substitutions`, `insertions`, `deletions`, `reference_words`, `empty`, `runaway`, `cut_off`, `unparsed`,
     `failed`, as far as they apply. confusions: (right label, answer) -> how often. clusters: `speaker` or `utterance`,
     what the intervals resample. remarks: whatever a reader must know (a count unlike the published, one speaker only).
+    num_missing: samples of the row that were asked for and have no answer yet (of a judge: no judgement).
     """
 
     row: str
@@ -78,6 +79,7 @@ class RowScores:
     comparisons: tuple[Comparison, ...] = ()
     remarks: tuple[str, ...] = ()
     answers: tuple[Scored, ...] = ()
+    num_missing: int = 0
 
     @property
     def primary(self) -> Figure:

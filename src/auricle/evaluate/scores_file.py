@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -12,19 +13,30 @@ from auricle.errors import UserError
 from auricle.evaluate.normalise.interface import Pair
 from auricle.evaluate.sample import Answered
 from auricle.evaluate.scores import RowScores, Scored
+from auricle.evaluate.whole_file import write_whole
 from auricle.settings import to_tree
 
 _FORMAT = 1
+_SCORING = 2  # one more whenever a rule of scoring changes: older scores are then counted again
+_LIBRARIES = ("auricle", "whisper-normalizer", "sacrebleu", "zhconv", "rapidfuzz")  # they normalise and count
 
 
 def fingerprint(answered: Sequence[Answered], *others: str) -> str:
-    """sha256 over all that scores follow from: samples, answers, and whatever else was taken into account."""
-    digest = hashlib.sha256(f"{_FORMAT}".encode())
+    """sha256 over all that scores follow from: samples, answers, whatever else was taken into account, the rules."""
+    rules = [_FORMAT, _SCORING, *((name, _version(name)) for name in _LIBRARIES)]
+    digest = hashlib.sha256(json.dumps(rules).encode())
     for item in answered:
-        digest.update(json.dumps(to_tree(item), ensure_ascii=False).encode())
+        digest.update(json.dumps(to_tree(item)).encode())  # ASCII: file names need not be UTF-8
     for other in others:
-        digest.update(b"\0" + other.encode())
+        digest.update(b"\0" + json.dumps(other).encode())
     return digest.hexdigest()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
 
 
 def write_scores(folder: Path, scores: Sequence[RowScores], made_from: str) -> None:
@@ -38,13 +50,11 @@ def write_scores(folder: Path, scores: Sequence[RowScores], made_from: str) -> N
         with scratch.open("w", encoding="utf-8") as file:
             for row in scores:
                 for scored in row.answers:
-                    print(json.dumps(_line(row, scored), ensure_ascii=False), file=file)
+                    print(json.dumps(_line(row, scored)), file=file)
         scratch.replace(folder / "scored.jsonl")
         rows = [to_tree(dataclasses.replace(row, answers=())) for row in scores]
-        whole = json.dumps({"format": _FORMAT, "made_from": made_from, "rows": rows}, ensure_ascii=False, indent=1)
-        scratch = folder / ".scores.json.new"
-        scratch.write_text(whole + "\n", encoding="utf-8")
-        scratch.replace(folder / "scores.json")
+        whole = json.dumps({"format": _FORMAT, "made_from": made_from, "rows": rows}, indent=1)
+        write_whole(folder / "scores.json", whole + "\n")
 
 
 def read_scores(folder: Path, answered: Sequence[Answered], made_from: str) -> list[RowScores] | None:

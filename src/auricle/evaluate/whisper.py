@@ -5,7 +5,6 @@ that draws again at higher temperatures after an unlikely answer, we keep the fi
 """
 
 import importlib.util
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from auricle import audio
 from auricle.conversation import Sampling
 from auricle.errors import UserError
 from auricle.evaluate.identity import FileHashes, model_hash
+from auricle.evaluate.machine import cores_each
 from auricle.evaluate.opener import WHISPER as ENGINE
 from auricle.evaluate.opener import Identity
 from auricle.evaluate.requests import Form
@@ -102,7 +102,7 @@ class WhisperOpener:
                 device=self.device,
                 device_index=place % ctranslate2.get_cuda_device_count() if self.device == "cuda" else 0,
                 compute_type=self.identity.dtype,
-                cpu_threads=0 if num_processes == 1 else max(1, (os.cpu_count() or 1) // num_processes),  # 0: its own
+                cpu_threads=0 if num_processes == 1 else cores_each(num_processes),  # 0: its own
             )
         except (RuntimeError, ValueError) as error:  # what CTranslate2 raises
             raise UserError(f"faster-whisper cannot load {self.directory}: {error}") from error

@@ -99,6 +99,18 @@ def test_the_list_says_what_is_downloaded(release: Path, tmp_path: Path):
     assert seen == [(7 * (n + 1), None) for n in range(8)]
 
 
+def test_two_questions_about_one_recording_fetch_it_once(tmp_path: Path):
+    asked = [entry(0, "speech_QA", uniq_id="first"), entry(0, "speech_QA", uniq_id="second")]
+    seen: list[int] = []
+    with serve() as server:
+        server.files["Chat/Chat_meta.json"] = Served(json.dumps(asked).encode())
+        server.files["Chat/speech_QA_iemocap/clip%200.wav"] = Served(b"sound 0")
+        airbench.download(tmp_path, lambda done, total: seen.append(done), address=server.url("")[:-1])
+        assert len(server.asked) == 2
+    assert seen == [7]
+    assert [sample.id for sample in airbench.read(tmp_path)] == ["first", "second"]
+
+
 def test_a_list_cannot_write_elsewhere(tmp_path: Path):
     body = json.dumps([entry(0, "../../x", path="../../../evil.wav")]).encode()
     with serve() as server:

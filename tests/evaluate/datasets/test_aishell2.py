@@ -75,6 +75,9 @@ def test_half_a_channel_is_refused(corpus: Path, caplog: pytest.LogCaptureFixtur
     (test / "wav.scp").unlink()
     with pytest.raises(UserError, match=r"iOS/test has no wav.scp; expected wav.scp, trans.txt and wav, unpack"):
         aishell2.read(corpus)
+    (corpus / "Android" / "test" / "trans.txt").unlink()
+    with pytest.raises(UserError, match=r"Android/test has no trans.txt; expected wav.scp"):
+        aishell2.read(corpus / "Android")
 
 
 def test_a_packed_or_absent_test_set_is_refused(tmp_path: Path):

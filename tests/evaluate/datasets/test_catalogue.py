@@ -3,6 +3,7 @@
 import io
 import re
 import tarfile
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -38,6 +39,25 @@ def test_each_says_where_it_is_and_how_to_get_it(dataset: catalogue.Dataset):
     assert dataset.is_whole == (dataset.name not in ("common_voice_15", "aishell2", "covost2"))
 
 
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+def test_each_is_read_and_downloaded_by_its_own_module(dataset: catalogue.Dataset):
+    own = dataset.name.removesuffix("_15").replace("-", "_")
+    for step in (dataset.read, dataset.download or dataset.read):
+        assert step.__module__.rpartition(".")[2] == own
+
+
+@pytest.mark.parametrize("name", ["librispeech", "fleurs", "covost2"])
+def test_what_has_published_checksums_is_held_to_them(name: str):
+    assert all(file.has_checksum and file.num_bytes for file in dataset_named(name).files)
+
+
+def test_a_download_of_its_own_is_called(tmp_path: Path):
+    called: list[Path] = []
+    dataset = replace(dataset_named("meld"), download=lambda folder, watch: called.append(folder))
+    download(dataset, tmp_path, lambda done, total: None)
+    assert called == [tmp_path]
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_addresses_names_and_checksums_are_well_formed(file: RemoteFile):
     for url in file.urls:
@@ -56,7 +76,12 @@ def test_there_is_a_table_for_each_direction_of_covost2():
 
 
 def test_official_lists_are_those_of_the_published_rows():
-    assert {dataset_of(Path(file.name).stem) for file in OFFICIAL_LIST_FILES} == {row.dataset for row in ROWS}
+    names = [file.name for file in OFFICIAL_LIST_FILES]
+    assert {dataset_of(Path(name).stem) for name in names} == {row.dataset for row in ROWS}
+    languages = [
+        source.rpartition("_")[2] for row in ROWS if row.dataset == "common_voice_15" for source in row.sources
+    ]
+    assert {name for name in names if "cv15" in name} == {f"cv15_asr_{language}_eval.jsonl" for language in languages}
 
 
 def test_a_misspelt_name_is_told_the_nearest():
@@ -85,6 +110,14 @@ def archive(files: dict[str, bytes]) -> bytes:
     return data.getvalue()
 
 
+def zipped(files: dict[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return data.getvalue()
+
+
 CHAPTER = "LibriSpeech/{0}/1/2/1-2"
 MINIATURES = {
     "librispeech": {
@@ -96,6 +129,16 @@ MINIATURES = {
     "fleurs": {
         "test.tsv": "1\t9.wav\t你好。\t你好\t你 好\t16000\tMALE\n".encode(),
         "test.tar.gz": archive({"test/9.wav": b"wav"}),
+    },
+    "vocalsound": {
+        "vs_release_16k.zip": zipped(
+            {
+                "datafiles/val.json": b'{"data": [{"wav": "/x/f1_0_cough.wav"}]}',
+                "datafiles/te.json": b'{"data": [{"wav": "/x/f2_0_sigh.wav"}]}',
+                "audio_16k/f1_0_cough.wav": b"wav",
+                "audio_16k/f2_0_sigh.wav": b"wav",
+            }
+        ),
     },
 }
 

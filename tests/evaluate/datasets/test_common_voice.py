@@ -89,6 +89,13 @@ def test_any_folder_of_the_layout_may_be_given(corpus: Path, place: str, count: 
     assert len(common_voice.read(corpus / place)) == count
 
 
+def test_the_working_directory_may_be_a_locale(corpus: Path, monkeypatch: pytest.MonkeyPatch):
+    table = corpus / "fr" / "test.tsv"
+    table.write_text(table.read_text(encoding="utf-8").replace("Ça va", " Ça va "), encoding="utf-8")
+    monkeypatch.chdir(corpus / "fr")
+    assert [sample.reference for sample in common_voice.read(Path())] == SENTENCES["fr"]
+
+
 def test_stated_durations_are_taken(corpus: Path):
     table = "clip\tduration[ms]\ncommon_voice_fr_99.mp3\t9999\ncommon_voice_fr_1.mp3\t4536\ncommon_voice_fr_2.mp3\tx\n"
     (corpus / "fr" / "clip_durations.tsv").write_text(table)
@@ -131,12 +138,15 @@ def test_a_damaged_table_is_refused(corpus: Path):
         common_voice.read(corpus)
 
 
-def test_another_release_is_refused(corpus: Path):
+def test_another_release_is_refused(corpus: Path, monkeypatch: pytest.MonkeyPatch):
     other = corpus.rename(corpus.with_name("cv-corpus-17.0-2024-03-15"))
     with pytest.raises(
         UserError, match=r"en is release 17 of Common Voice; expected 15, which the published table is of"
     ):
         common_voice.read(other)
+    monkeypatch.chdir(other / "fr")
+    with pytest.raises(UserError, match="is release 17 of Common Voice"):
+        common_voice.read(Path())
 
 
 def test_a_folder_without_a_published_locale_is_refused(corpus: Path):

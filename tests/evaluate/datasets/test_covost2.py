@@ -73,6 +73,17 @@ def test_the_tables_that_its_own_script_splits_come_first(folder: Path):
     assert [(s.id, s.reference, s.speaker) for s in samples] == [("common_voice_en_4", "否。", "someone")]
 
 
+def test_a_quote_that_never_closes_and_a_client_without_a_name(folder: Path):
+    """Fields are not quoted: the rows that follow are rows."""
+    rows = [(1, ' "Eins, ', "dev"), (2, '"Zwei', "test"), (3, "Drei", "test")]
+    table(folder, "en_de", rows, "en")
+    found = [sample for sample in covost2.read(folder) if sample.target_language == "de"]
+    assert [sample.reference for sample in found] == ['"Eins,', '"Zwei', "Drei"]
+    lines = ["path\tsentence\ttranslation\tclient_id", "common_voice_en_4.mp3\tNo.\tNein.\t"]
+    (folder / "covost_v2.en_de.test.tsv").write_text("\n".join(lines) + "\n")
+    assert [sample.speaker for sample in covost2.read(folder) if sample.source == "covost2_en_de_test"] == [None]
+
+
 def test_a_folder_above_is_enough(folder: Path, tmp_path_factory: pytest.TempPathFactory):
     above = tmp_path_factory.mktemp("above")
     (above / "data").mkdir()

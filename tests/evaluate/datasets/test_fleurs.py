@@ -1,6 +1,7 @@
 """Both layouts of FLEURS in miniature: read alike, and refused where they are not whole."""
 
 import builtins
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,10 +120,31 @@ def test_any_folder_of_the_layout_may_be_given(as_table: Path, place: str):
     assert [sample.source for sample in fleurs.read(as_table / place)] == ["fleurs_zh"] * 3
 
 
-def test_other_languages_are_read_as_sources_of_their_own(as_table: Path):
+@pytest.mark.parametrize(("name", "code"), [("fr_fr", "fr"), ("yue_hant_hk", "yue")])
+def test_other_languages_are_read_as_sources_of_their_own(as_table: Path, name: str, code: str):
     language = as_table / "data" / "cmn_hans_cn"
-    language.rename(language.with_name("fr_fr"))
-    assert {(sample.source, sample.language) for sample in fleurs.read(as_table)} == {("fleurs_fr", "fr")}
+    language.rename(language.with_name(name))
+    assert {(sample.source, sample.language) for sample in fleurs.read(as_table)} == {(f"fleurs_{code}", code)}
+
+
+def test_every_language_has_its_own_parquet_files(as_parquet: Path, wav: Callable[[int], bytes]):
+    language = as_parquet / "parquet-data" / "fr_fr"
+    language.mkdir()
+    audio = [{"bytes": wav(8000), "path": None}]  # then the column `path` names it
+    write_shard(language / "test-00000-of-00001.parquet", ROWS[:1], wav, audio=audio)
+    named = [(sample.source, sample.id) for sample in fleurs.read(as_parquet)]
+    assert named == [*(("fleurs_zh", name.removesuffix(".wav")) for _, name, *_ in ROWS), ("fleurs_fr", "100")]
+
+
+def test_tables_and_their_recordings_come_first(as_table: Path, wav: Callable[[int], bytes]):
+    language = as_table / "data" / "cmn_hans_cn"
+    before = fleurs.read(as_table)
+    write_shard(language / "test-00000-of-00001.parquet", ROWS, wav)
+    (language / "test").mkdir()
+    (language / "test" / "100.wav").touch()
+    with (language / "test.tsv").open("a") as table:
+        table.write("\n")
+    assert fleurs.read(as_table) == before
 
 
 def test_an_archive_may_be_unpacked_beside_the_table(as_table: Path):
@@ -190,10 +212,19 @@ def test_parquet_needs_its_library(as_parquet: Path, monkeypatch: pytest.MonkeyP
         fleurs.read(as_parquet)
 
 
-def test_recordings_that_cannot_be_written_out_are_said(as_parquet: Path):
+def test_recordings_that_cannot_be_written_out_are_said(as_parquet: Path, monkeypatch: pytest.MonkeyPatch):
     (as_parquet / "parquet-data" / "cmn_hans_cn" / "audio").touch()
     with pytest.raises(UserError, match=r"cannot write .*100.wav: .*; make room or allow writing there"):
         fleurs.read(as_parquet)
+    (as_parquet / "parquet-data" / "cmn_hans_cn" / "audio").unlink()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match=r"cannot write .*100.wav: No space left on device; make room"):
+        fleurs.read(as_parquet)
+    assert not list(as_parquet.rglob("*.part"))
 
 
 def test_a_folder_without_the_layout_is_refused(tmp_path: Path):

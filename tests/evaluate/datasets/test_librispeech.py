@@ -61,6 +61,31 @@ def test_any_folder_of_the_layout_may_be_given(corpus: Path, place: str):
     assert librispeech.read(corpus / place)[-1].id == "1998-15444-0000"
 
 
+def test_the_working_directory_may_be_a_split(corpus: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(corpus / "test-other")
+    assert {sample.source for sample in librispeech.read(Path())} == {"librispeech_test_other"}
+
+
+def test_it_is_looked_for_three_folders_down_and_read_once(corpus: Path, tmp_path: Path):
+    deep = tmp_path / "1" / "2"
+    (deep / "a").mkdir(parents=True)
+    (deep / "a" / "LibriSpeech").symlink_to(corpus)
+    (deep / "b").mkdir()
+    (deep / "b" / "LibriSpeech").symlink_to(corpus)
+    assert len(librispeech.read(deep.parent)) == 4
+    (corpus.parent / "far").mkdir()
+    (corpus.parent / "far" / "0").symlink_to(deep.parent)
+    with pytest.raises(UserError, match="no LibriSpeech under"):
+        librispeech.read(corpus.parent / "far")
+
+
+def test_lines_may_end_as_on_other_machines(corpus: Path):
+    before = librispeech.read(corpus)
+    for table in corpus.rglob("*.trans.txt"):
+        table.write_bytes(table.read_bytes().replace(b"\n", b" \r\n"))
+    assert librispeech.read(corpus) == before
+
+
 def test_transcripts_without_recordings_are_counted(corpus: Path):
     (corpus / "dev-clean" / "1272" / "128104" / "1272-128104-0001.flac").unlink()
     with pytest.raises(

@@ -66,6 +66,15 @@ def test_lines_with_their_emotions(release: Path):
         "utterance": "Oh my God, he’s lost it.",
     }
     assert dict(samples[2].details)["utterance"] == '"Nice!"'
+    assert [dict(sample.details)["dialogue"] for sample in samples[1:3]] == ["meld_dev 0", "meld_dev 110"]
+
+
+def test_a_line_of_test_that_is_called_as_the_one_without_a_film(release: Path):
+    table = release / "test_sent_emo.csv"
+    table.write_text(table.read_text() + '2,No., Ross, anger ,negative,110,7,4,7,"00:20:57,256","00:21:00,049"\n')
+    (release / "output_repeated_splits_test" / "dia110_utt7.mp4").touch()
+    last = meld.read(release)[-1]
+    assert (last.source, last.id, last.reference) == ("meld_test", "dia110_utt7", "anger")
 
 
 def test_what_is_resampled_is_the_dialogue_of_a_split(release: Path):
@@ -144,3 +153,4 @@ def test_the_release_is_unpacked_twice_and_train_is_not(release: Path, tmp_path:
     assert len(server.asked) == 1
     assert [s.id for s in meld.read(tmp_path / "out")] == [s.id for s in meld.read(release)]
     assert not list((tmp_path / "out").rglob("train*"))
+    assert (tmp_path / "out" / "MELD.Raw" / "dev_splits_complete").is_dir()  # beside its table

@@ -1,16 +1,21 @@
 """The Markdown and the JSON of a report."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import made_scores
 import pytest
+from html_tables import read_page
 
 from auricle.conversation import Sampling
+from auricle.evaluate.flags import FLAGS, count_name
 from auricle.evaluate.report import ReportSettings, write_report
 from auricle.evaluate.report.build import sampling_words
-from auricle.evaluate.scores import RowScores
+from auricle.evaluate.scores import Comparison, Figure, RowScores
+from auricle.metrics.counts import Interval
 
 Report = tuple[Path, Path, Path]
 
@@ -112,6 +117,99 @@ def test_a_surrogate_in_a_reference_breaks_nothing(tmp_path: Path, recordings: l
 )
 def test_sampling_in_words(sampling: Sampling, words: str):
     assert sampling_words(sampling) == words
+
+
+def _clean(recordings: list[Path], **changes: Any) -> RowScores:
+    return replace(made_scores.scores(recordings)[0], **changes)
+
+
+def _with_clusters(num_clusters: int) -> tuple[Figure, ...]:
+    return (Figure("wer", Interval(0.0168, 0.0152, 0.0184, num_clusters), primary=True),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_told"),
+    [
+        ({}, True),
+        ({"num_missing": 1}, False),
+        ({"remarks": ("one speaker", "a part: at most 9 samples of each source were asked (--limit)")}, False),
+        ({"remarks": ("one speaker", "it took a part: of the day")}, True),
+        ({"figures": _with_clusters(4)}, False),
+        ({"figures": _with_clusters(5)}, True),
+    ],
+)
+def test_a_part_or_a_few_speakers_prove_nothing_about_the_published_figure(
+    tmp_path: Path, recordings: list[Path], changes: dict[str, Any], is_told: bool
+):
+    row = _clean(recordings, **changes)
+    paths = write_report(tmp_path, made_scores.INFO, [row], made_scores.ROWS_BY_NAME, ReportSettings(players_mb=0))
+    page, lines, found = (path.read_text(encoding="utf-8") for path in paths)
+    published = json.loads(found)["rows"][0]["published"]
+    assert [published[kind]["value"] for kind in ("official", "transformers", "vllm")] == [0.017, 0.0168, 0.0224]
+    verdicts = [published[kind]["verdict"] for kind in ("official", "transformers", "vllm")]
+    assert verdicts == (["inside", "inside", "better"] if is_told else [None] * 3)
+    assert ("| 1.7 ≈ | 1.68 ≈ | 2.24 ▲ |" if is_told else "| 1.7 | 1.68 | 2.24 |") in lines
+    assert ("Of 3 published figures, 2 lie inside" in lines) == is_told
+    for text in (page, lines):  # the legend says why a sign may be missing
+        assert "fewer than 5 to resample" in text
+
+
+def test_missing_answers_are_told_first(tmp_path: Path, recordings: list[Path]):
+    row = _clean(recordings, num_missing=1200)
+    paths = write_report(tmp_path, made_scores.INFO, [row], {}, ReportSettings(players_mb=0), num_missing=1234)
+    page, lines, found = (path.read_text(encoding="utf-8") for path in paths)
+    sentence = "A part only: 1,234 samples have no answer yet; start `auricle eval run` again."
+    assert sentence in page
+    assert page.index(sentence) < page.index("A remark with")
+    assert sentence.replace("`", r"\`") in lines
+    assert (json.loads(found)["num_missing"], json.loads(found)["rows"][0]["num_missing"]) == (1234, 1200)
+
+
+def test_a_row_that_is_the_mean_of_others_has_no_answers_of_its_own(tmp_path: Path):
+    judge = (Figure("judge", Interval(6.5, 6.0, 6.8, 40), primary=True),)
+    parts = [("speech_and_sound", 40, 3600.0), ("speech_and_music", 60, 7200.0), ("mixed", 100, 10800.0)]
+    scores = [RowScores(f"airbench_{name}", "official", *rest, judge, (), "utterance") for name, *rest in parts]
+    _, markdown, _ = write_report(tmp_path, made_scores.INFO, scores, made_scores.ROWS_BY_NAME, ReportSettings())
+    lines = markdown.read_text(encoding="utf-8").splitlines()
+    assert {"- **rows**: 3", "- **answers**: 100", "- **hours of audio**: 3.0"} <= set(lines)
+
+
+def test_an_undefined_difference_is_a_dash(tmp_path: Path, recordings: list[Path]):
+    undefined = Comparison("runs/other", "wer", 9, Interval(math.nan, math.nan, math.nan, 0), math.nan)
+    row = _clean(recordings, comparisons=(undefined,))
+    page, markdown, found = write_report(tmp_path, made_scores.INFO, [row], {}, ReportSettings(players_mb=0))
+    [compared] = read_page(page.read_text(encoding="utf-8")).all("table", class_="compared")
+    assert [cell.text for cell in compared.all("td")] == ["9", "– – to –", "", "–", "–", ""]  # no verdict
+    assert "| librispeech_dev_clean | 9 | **–** | – to – | – | – |" in markdown.read_text(encoding="utf-8")
+    assert json.loads(found.read_text(encoding="utf-8"))["rows"][0]["comparisons"][0]["p_holm"] is None
+
+
+def test_a_report_that_is_killed_leaves_the_one_before(
+    tmp_path: Path, recordings: list[Path], monkeypatch: pytest.MonkeyPatch
+):
+    rows, settings = made_scores.scores(recordings), ReportSettings(players_mb=0)
+    paths = write_report(tmp_path, made_scores.INFO, rows, {}, settings)
+    before = [path.read_bytes() for path in paths]
+
+    def killed(self: Path, *arguments: object, **settings: object) -> None:
+        with self.open("wb") as file:
+            file.write(b"<!doctype")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", killed)
+    monkeypatch.setattr(Path, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(tmp_path, made_scores.info(model="another"), rows, {}, settings)
+    monkeypatch.undo()
+    assert [path.read_bytes() for path in paths] == before
+
+
+def test_every_flag_has_its_column_and_its_filter(tmp_path: Path, recordings: list[Path]):
+    row = _clean(recordings, counts=tuple((count_name(flag), 7) for flag in FLAGS))
+    page, markdown, _ = write_report(tmp_path, made_scores.INFO, [row], {}, ReportSettings(players_mb=0))
+    assert f"| {' | '.join(FLAGS)} |" in markdown.read_text(encoding="utf-8")
+    [select] = read_page(page.read_text(encoding="utf-8")).all("select", name="flag")
+    assert [option.text for option in select.all("option")] == ["any or none", *FLAGS]
 
 
 def test_a_run_that_took_no_time_claims_no_speed(tmp_path: Path, recordings: list[Path]):

@@ -4,7 +4,7 @@ Sizes and checksums stand where the publisher states them, or where independent 
 is held only to the length that its server states, and `checksum not published` is printed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from auricle.evaluate.datasets import (
     meld,
     vocalsound,
 )
+from auricle.evaluate.datasets.debian_facts import describe, facts_table
 from auricle.evaluate.download import RemoteFile, Watch, fetch
 from auricle.evaluate.sample import Sample
 from auricle.evaluate.unpack import unpack
@@ -40,6 +41,7 @@ class Dataset:
     read: a folder in the publisher's layout -> samples. licence: as its publisher names it. files: what is downloaded;
     archives are unpacked where they lie. download: for sets whose files are not known beforehand, in place of `files`.
     how_to_get: where and how to ask for what is not downloaded; a sentence, empty where nothing is left to get.
+    facts: a table of what its samples are, where no row of the published table counts them.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Dataset:
     files: tuple[RemoteFile, ...] = ()
     download: Callable[[Path, Watch], None] | None = None
     how_to_get: str = ""
+    facts: Callable[[Sequence[Sample]], str] | None = None
 
     @property
     def is_offered(self) -> bool:
@@ -182,12 +185,13 @@ DATASETS = (
         download=airbench.download,
     ),
     Dataset(
-        "debian-speech",
-        "debian-speech: human speech and sounds out of Debian packages",
+        debian_speech.DATASET,
+        f"{debian_speech.DATASET}: human speech and sounds out of Debian packages",
         "https://packages.debian.org",
         "free software licences, one for each package",
         debian_speech.read,
         download=debian_speech.download,
+        facts=lambda samples: facts_table(describe(samples)),
     ),
 )
 OFFICIAL_LISTS = "official-lists"

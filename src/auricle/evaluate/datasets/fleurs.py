@@ -9,8 +9,6 @@ the sample's details. Whose voice it is, is not published: speakers are unknown.
 Conneau et al., SLT 2022; https://huggingface.co/datasets/google/fleurs (CC BY 4.0).
 """
 
-import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -21,6 +19,7 @@ from auricle.errors import UserError
 from auricle.evaluate.datasets.transcripts import nearest, paired, read_tsv, unique
 from auricle.evaluate.prompts import recognise
 from auricle.evaluate.sample import Sample
+from auricle.evaluate.whole_file import write_whole
 
 _CODES = {"cmn": "zh"}  # what FLEURS calls a language, where the prompts call it otherwise
 _FIELDS = 7
@@ -138,12 +137,8 @@ def _write(path: Path, content: bytes) -> None:
     """Where it is not there yet."""
     if path.is_file() and path.stat().st_size == len(content):
         return
-    unfinished = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
+        write_whole(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
         raise UserError(f"cannot write {path}: {error.strerror}; make room or allow writing there") from error

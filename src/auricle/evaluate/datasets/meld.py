@@ -18,6 +18,7 @@ from auricle.errors import UserError
 from auricle.evaluate.datasets.tables import csv_rows
 from auricle.evaluate.datasets.transcripts import nearest, paired
 from auricle.evaluate.download import RemoteFile, Watch, fetch
+from auricle.evaluate.official_names import meld_speaker
 from auricle.evaluate.prompts import EMOTION
 from auricle.evaluate.sample import Sample
 from auricle.evaluate.unpack import unpack
@@ -95,7 +96,7 @@ def _samples(split: str, table: Path, films: Path) -> Iterator[Sample]:
             prompt=EMOTION,
             reference=emotion,
             language="en",
-            speaker=f"meld_{split} dialogue {row['Dialogue_ID']}",
+            speaker=meld_speaker(f"meld_{split}", key),
             labels=EMOTIONS,
             details=(
                 ("dialogue", f"meld_{split} {row['Dialogue_ID']}"),

@@ -15,6 +15,7 @@ from auricle.evaluate.normalise.interface import ModeName, Pair
 from auricle.evaluate.normalise.markup import TAG
 from auricle.evaluate.sample import Sample
 
+Conventions = tuple[tuple[str, bool, bool], ...]  # (source, whether case counts, whether punctuation counts)
 _CONVENTION_SHARE = 0.1  # of a source's references that must show a convention: a stray capital or comma shows none
 _STRAIGHT = str.maketrans("‘’‛“”„", "'''\"\"\"")  # typography, which nobody hears
 _SPOKEN = frozenset("%&@#§")  # punctuation to Unicode, words to a reader
@@ -54,13 +55,13 @@ class Strict:
         self.reasons = (*_REASONS, *_sentences(conventions))
 
     @staticmethod
-    def for_samples(samples: Iterable[Sample]) -> "Strict":
-        """Learn the convention of each source of transcripts; pass the whole source, not a slice of it."""
-        references: dict[str, list[str]] = {}
-        for sample in samples:
-            if sample.task == "asr":
-                references.setdefault(sample.source, []).append(_plain(sample, sample.reference))
-        return Strict({source: Convention.of(texts) for source, texts in references.items()})
+    def for_samples(samples: Iterable[Sample], known: Conventions = ()) -> "Strict":
+        """Learn the convention of each source of transcripts, but of those that are known already.
+
+        samples: whole sources, not a slice of them. known: as `conventions_of` gave them.
+        """
+        conventions = {source: Convention(case, punctuation) for source, case, punctuation in known}
+        return Strict(conventions | _learned(sample for sample in samples if sample.source not in conventions))
 
     def words(self, sample: Sample, answer: str) -> Pair:
         """Both sides of a transcription: words and, where they count, punctuation marks, each a token.
@@ -83,6 +84,25 @@ class Strict:
         """The label that the whole answer is, but for case and what punctuation and white space surround it."""
         said = _bare(answer)
         return next((label for label in (sample.reference, *sample.labels) if said and _bare(label) == said), None)
+
+
+def conventions_of(samples: Iterable[Sample]) -> Conventions:
+    """What each source of transcripts writes down, for a run to keep before it asks only a part of them.
+
+    samples: whole sources, not a slice of them.
+
+    Raises:
+        UserError: zhconv is not installed, for zh and yue.
+    """
+    return tuple((source, how.case, how.punctuation) for source, how in sorted(_learned(samples).items()))
+
+
+def _learned(samples: Iterable[Sample]) -> dict[str, Convention]:
+    references: dict[str, list[str]] = {}
+    for sample in samples:
+        if sample.task == "asr":
+            references.setdefault(sample.source, []).append(_plain(sample, sample.reference))
+    return {source: Convention.of(texts) for source, texts in references.items()}
 
 
 _REASONS = (

@@ -30,6 +30,8 @@ def build(
     rows: Mapping[str, Row],
     settings: ReportSettings,
     reasons: Mapping[ModeName, Sequence[str]],
+    *,
+    num_missing: int = 0,
 ) -> Page:
     """Work everything out; recordings are read and encoded here.
 
@@ -39,6 +41,7 @@ def build(
         rows: the table's lines by name, with their published figures.
         settings: how much the report holds.
         reasons: what a mode does and why, where the report is to say so.
+        num_missing: samples of the run that have no answer yet.
     """
     listed = [worst(row, settings.worst_per_row) for row in scores]
     paths = list(dict.fromkeys(recordings(listed)))
@@ -64,7 +67,8 @@ def build(
                 tuple(found),
             )
         )
-    return Page(Path(info.model).name or info.model, _tiles(info, scores), _facts(info), info.remarks, tuple(views))
+    remarks = (*_missing(num_missing), *info.remarks)
+    return Page(Path(info.model).name or info.model, _tiles(info, scores, rows), _facts(info), remarks, tuple(views))
 
 
 def recordings_of(page: Page) -> dict[str, Player]:
@@ -72,9 +76,17 @@ def recordings_of(page: Page) -> dict[str, Player]:
     return {card.recording: card.player for mode in page.modes for card in mode.cards if card.recording and card.player}
 
 
-def _tiles(info: RunInfo, scores: Sequence[RowScores]) -> tuple[tuple[str, str], ...]:
+def _missing(num_missing: int) -> tuple[str, ...]:
+    if not num_missing:
+        return ()
+    have = "sample has" if num_missing == 1 else "samples have"
+    return (f"A part only: {num_missing:,} {have} no answer yet; start `auricle eval run` again.",)
+
+
+def _tiles(info: RunInfo, scores: Sequence[RowScores], rows: Mapping[str, Row]) -> tuple[tuple[str, str], ...]:
     first = [row for row in scores if row.mode == scores[0].mode]
-    num_samples, audio_s = sum(row.num_samples for row in first), sum(row.audio_s for row in first)
+    own = [row for row in first if row.row not in rows or not rows[row.row].mean_of]  # a mean has no answers of its own
+    num_samples, audio_s = sum(row.num_samples for row in own), sum(row.audio_s for row in own)
     tiles = [("rows", f"{len(first):,}"), ("answers", f"{num_samples:,}"), ("hours of audio", f"{audio_s / 3600:,.1f}")]
     if info.took_s > 0:
         tiles.append(("audio seconds per second", f"{info.audio_s / info.took_s:,.1f}"))

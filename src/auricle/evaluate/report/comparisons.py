@@ -1,10 +1,11 @@
 """Rows against the same rows of another run."""
 
+import math
 from collections.abc import Sequence
 from itertools import chain
 
 from auricle.evaluate.report.charts import Axis, axis_around_zero, strip_of
-from auricle.evaluate.report.figures import bounds, difference_verdict, in_table_units, number, unit_of
+from auricle.evaluate.report.figures import UNDEFINED, bounds, difference_verdict, in_table_units, number, unit_of
 from auricle.evaluate.report.view import Compared, ComparedRow
 from auricle.evaluate.scores import Comparison, RowScores
 from auricle.metrics import holm
@@ -69,4 +70,6 @@ def _line(row: str, known: Comparison, axis: Axis | None, p_value: float) -> Com
 
 
 def _probability(p_value: float) -> str:
+    if math.isnan(p_value):
+        return UNDEFINED
     return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"

@@ -5,7 +5,9 @@ import hashlib
 from importlib import resources
 
 from auricle.errors import UserError
+from auricle.evaluate.flags import FLAGS
 from auricle.evaluate.report.build import recordings_of
+from auricle.evaluate.report.standing import UNSIGNED
 from auricle.evaluate.report.view import Page
 
 _FOLDER = ("assets", "report")
@@ -31,6 +33,8 @@ def html(page: Page) -> str:
     script = _read("page.js")
     return environment.get_template("page.html.jinja").render(
         page=page,
+        flags=FLAGS,
+        unsigned=UNSIGNED,
         sounds={key: player.data for key, player in recordings_of(page).items()},
         style=_read("style.css"),
         script=script,

@@ -10,9 +10,9 @@ from auricle.evaluate.normalise.interface import ModeName
 from auricle.evaluate.published import Row
 from auricle.evaluate.report.answers import worst
 from auricle.evaluate.report.comparisons import corrected
-from auricle.evaluate.report.figures import unit_of, verdict
+from auricle.evaluate.report.figures import unit_of
 from auricle.evaluate.report.settings import ReportSettings
-from auricle.evaluate.report.tables import compared_figure, published_figures
+from auricle.evaluate.report.standing import published_figures, standing
 from auricle.evaluate.run_info import RunInfo
 from auricle.evaluate.scores import RowScores, Scored
 
@@ -25,18 +25,21 @@ def json_report(
     rows: Mapping[str, Row],
     settings: ReportSettings,
     reasons: Mapping[ModeName, Sequence[str]],
+    *,
+    num_missing: int = 0,
 ) -> str:
     """The text of report.json.
 
     Keys, which stay: `format` (1); `run`: the fields of RunInfo, `versions` as an object, and `audio_s_per_s`;
-    `modes`: name -> sentences about it; `rows`: a list with, for each row and mode,
+    `num_missing`: samples of the run that have no answer yet; `modes`: name -> sentences about it; `rows`: a list with,
+    for each row and mode,
 
-    - `row`, `mode`, `dataset`, `num_samples`, `published_count`, `audio_s`, `clusters`, `remarks`;
+    - `row`, `mode`, `dataset`, `num_samples`, `num_missing`, `published_count`, `audio_s`, `clusters`, `remarks`;
     - `primary`: the name of the figure it is known by;
     - `figures`: name -> `value`, `low`, `high`, `num_clusters`;
     - `counts`: name -> how many;
     - `published`: `official`, `transformers`, `vllm` -> `value` and `verdict` (`inside`, `better`, `worse`: ours to
-      it), as far as they exist; `published_metric`: the figure that they are;
+      it; null where that would say nothing), as far as they exist; `published_metric`: the figure that they are;
     - `slices`: `by`, `part`, `num_samples`, `figure`, `value`, `low`, `high`, `num_clusters`;
     - `confusions`: `right`, `answer`, `count`;
     - `comparisons`: `other`, `figure`, `num_samples`, `difference` (`value`, `low`, `high`, `num_clusters`),
@@ -54,6 +57,7 @@ def json_report(
     report = {
         "format": FORMAT,
         "run": run,
+        "num_missing": num_missing,
         "modes": {row.mode: list(reasons.get(row.mode, ())) for row in scores},
         "rows": [_row(row, rows.get(row.row), holm[row.mode], settings.worst_per_row) for row in scores],
     }
@@ -68,6 +72,7 @@ def _row(
         "mode": row.mode,
         "dataset": published.dataset if published else None,
         "num_samples": row.num_samples,
+        "num_missing": row.num_missing,
         "published_count": published.count if published else None,
         "audio_s": row.audio_s,
         "clusters": row.clusters,
@@ -95,12 +100,9 @@ def _published(row: RowScores, published: Row | None) -> dict[str, dict[str, Any
     """Published values as fractions where they are rates, and where ours stands to them."""
     if published is None:
         return {}
-    figure, scale = compared_figure(row, published), unit_of(published.metric).scale
+    scale = unit_of(published.metric).scale
     return {
-        field: {
-            "value": round(value / scale, 6),
-            "verdict": verdict(figure.name, figure.interval, value) if figure else None,
-        }
+        field: {"value": round(value / scale, 6), "verdict": standing(row, published, value)}
         for field, value in published_figures(published).items()
     }
 

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 
 from auricle.evaluate.report.figures import Verdict
+from auricle.evaluate.report.standing import UNSIGNED
 from auricle.evaluate.report.view import Cell, Compared, ModeView, Page, PublishedCell, Table
 
 _SIGNS: dict[Verdict, str] = {"inside": "≈", "better": "▲", "worse": "▼"}
-_LEGEND = "≈ our 95 % interval contains the published value; ▲ ours is better; ▼ ours is worse."
+_LEGEND = f"≈ our 95 % interval contains the published value; ▲ ours is better; ▼ ours is worse; {UNSIGNED}."
 
 
 def markdown(page: Page) -> str:
@@ -24,7 +25,8 @@ def markdown(page: Page) -> str:
 def _mode(mode: ModeView) -> list[str]:
     parts = [f"## Scored the {mode.name} way"]
     parts += ["\n".join(f"- {_text(reason)}" for reason in mode.reasons)] if mode.reasons else []
-    parts += [f"{mode.headline} {_LEGEND}"] if mode.headline else []
+    if any(table.published for table in mode.tables):
+        parts += [f"{mode.headline} {_LEGEND}".strip()]
     for table in mode.tables:
         parts += [f"### {_heading(table)}", _table(table)]
     parts += ["\n".join(f"{number}. {_text(note)}" for number, note in enumerate(mode.notes, 1))] if mode.notes else []

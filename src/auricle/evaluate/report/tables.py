@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from auricle.evaluate.flags import FLAGS, count_name
 from auricle.evaluate.published import Row
 from auricle.evaluate.report.charts import Axis, Mark, Strip, axis_around_zero, axis_of, strip_of
-from auricle.evaluate.report.figures import UNITS, bounds, in_table_units, number, printed, unit_of, verdict
+from auricle.evaluate.report.figures import UNITS, bounds, in_table_units, number, printed, unit_of
+from auricle.evaluate.report.standing import PUBLISHED, published_figures, standing
 from auricle.evaluate.report.view import Cell, PublishedCell, Table, TableRow
-from auricle.evaluate.scores import Figure, RowScores
+from auricle.evaluate.scores import RowScores
 from auricle.metrics import Interval
 
-PUBLISHED = (("official", "Official"), ("transformers", "Transformers"), ("vllm", "vLLM"))
-FLAGS = ("empty", "runaway", "cut_off", "unparsed", "failed")
 _EDITS = ("substitutions", "insertions", "deletions")
 
 
@@ -50,26 +50,12 @@ def clusters(row: RowScores) -> str:
     return f"{count:,} {row.clusters}{'s' * (count != 1)}"
 
 
-def published_figures(row: Row | None) -> dict[str, float]:
-    """`official`, `transformers`, `vllm` -> what was published, as far as it was."""
-    figures = {field: getattr(row, field, None) for field, _ in PUBLISHED}
-    return {field: value for field, value in figures.items() if value is not None}
-
-
-def compared_figure(row: RowScores, published: Row | None) -> Figure | None:
-    """The figure that stands beside the published ones: the one in their metric."""
-    metric = row.primary.name if published is None else published.metric
-    return next((figure for figure in row.figures if figure.name == metric), None)
-
-
 def headline(scores: Sequence[RowScores], rows: Mapping[str, Row]) -> str:
     """How many published figures our intervals contain, in one sentence; empty where there is none to compare."""
     where = []
     for row in scores:
-        figure = compared_figure(row, rows.get(row.row))
-        for value in published_figures(rows.get(row.row)).values():
-            if figure is not None:
-                where.append(verdict(figure.name, figure.interval, value))
+        published = rows.get(row.row)
+        where += [standing(row, published, value) for value in published_figures(published).values()]
     counted = {name: where.count(name) for name in ("inside", "better", "worse")}
     if not (total := sum(counted.values())):
         return ""
@@ -95,7 +81,7 @@ def _table(metric: str, group: Sequence[RowScores], rows: Mapping[str, Row], not
         [field for field, _ in PUBLISHED] if any(published_figures(rows.get(row.row)) for row in group) else [],
         [edit for edit in _EDITS if any(edit in counts for counts in known)],
         [name for name in UNITS if any(f.name == name and not f.primary for row in group for f in row.figures)],
-        [flag for flag in FLAGS if any(flag in counts for counts in known)],
+        [key for key in map(count_name, FLAGS) if any(key in counts for counts in known)],
     )
     values = chain.from_iterable(_values(row, rows.get(row.row)) for row in group)
     relative = _official(group[0], rows.get(group[0].row)) is not None
@@ -182,11 +168,10 @@ def _samples(row: RowScores, published: Row | None) -> Cell:
 
 
 def _published_cell(row: RowScores, published: Row | None, field: str) -> PublishedCell | None:
-    value, figure = published_figures(published).get(field), compared_figure(row, published)
+    value = published_figures(published).get(field)
     if published is None or value is None:
         return None
-    where = verdict(figure.name, figure.interval, value) if figure else None
-    return PublishedCell(field, printed(published.metric, value), where)
+    return PublishedCell(field, printed(published.metric, value), standing(row, published, value))
 
 
 def _edit(row: RowScores, edit: str) -> Cell | None:

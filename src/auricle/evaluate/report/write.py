@@ -14,6 +14,7 @@ from auricle.evaluate.report.markdown import markdown
 from auricle.evaluate.report.settings import ReportSettings
 from auricle.evaluate.run_info import RunInfo
 from auricle.evaluate.scores import RowScores
+from auricle.evaluate.whole_file import write_whole
 
 _NO_REASONS: Mapping[ModeName, Sequence[str]] = MappingProxyType({})
 
@@ -26,8 +27,9 @@ def write_report(
     settings: ReportSettings,
     *,
     reasons: Mapping[ModeName, Sequence[str]] = _NO_REASONS,
+    num_missing: int = 0,
 ) -> tuple[Path, Path, Path]:
-    """Write report.html, report.md and report.json; a file that is there already is replaced.
+    """Write report.html, report.md and report.json; a file that is there already is replaced by a whole one.
 
     Args:
         folder: where; made if missing.
@@ -36,6 +38,7 @@ def write_report(
         rows: the table's lines by name, with their published figures; a row that is not in it has none.
         settings: how much the report holds.
         reasons: what each mode does and why, in sentences, for the reader.
+        num_missing: samples of the run that have no answer yet.
 
     Returns:
         The paths of the page, the Markdown and the JSON.
@@ -45,18 +48,19 @@ def write_report(
     """
     if not scores:
         raise UserError(
-            f"a report of no rows for {folder}: expected scores of at least one; run `auricle eval run` first"
+            f"a report of no rows for {folder}: expected scores of at least one; run `auricle eval run` first, "
+            "and `auricle eval judge` where it asked chats"
         )
-    page = build(info, scores, rows, settings, reasons)
+    page = build(info, scores, rows, settings, reasons, num_missing=num_missing)
     texts = {
         folder / "report.html": html(page),
         folder / "report.md": markdown(page),
-        folder / "report.json": json_report(info, scores, rows, settings, reasons),
+        folder / "report.json": json_report(info, scores, rows, settings, reasons, num_missing=num_missing),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
-            path.write_text(text, encoding="utf-8", errors="replace")  # half a surrogate pair is no text
+            write_whole(path, text.encode(errors="replace"))  # half a surrogate pair is no text
     except OSError as error:
         raise UserError(
             f"the report cannot be written to {folder}: {error.strerror}; choose a folder that can"
