@@ -30,6 +30,9 @@ class ScoreSettings:
     snr: bool = True
 
 
+DEFAULTS = ScoreSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredRun:
     """A run with its scores.
@@ -44,7 +47,7 @@ class ScoredRun:
     num_unjudged: int
 
 
-def score_folder(path: Path, settings: ScoreSettings = ScoreSettings(), *, watch: Watch | None = None) -> ScoredRun:
+def score_folder(path: Path, settings: ScoreSettings = DEFAULTS, *, watch: Watch | None = None) -> ScoredRun:
     """The run in a folder and its scores, read where they are there and still hold, else counted and written.
 
     Args:

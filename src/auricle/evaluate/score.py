@@ -53,7 +53,10 @@ class Beside:
         return self.asked or [item.sample for item in answered]
 
 
-def score(answered: Sequence[Answered], beside: Beside = Beside()) -> list[RowScores]:
+_NOTHING = Beside()
+
+
+def score(answered: Sequence[Answered], beside: Beside = _NOTHING) -> list[RowScores]:
     """Every row that the samples asked belong to, in both modes; rows for a judge are scored by `judge_scores`.
 
     A row without any answer has an undefined figure.
