@@ -276,3 +276,7 @@ def test_killed_and_started_with_other_processes_it_loses_and_repeats_nothing(
     assert code == 0, said
     assert sorted(read_log(tmp_path / "log")) == sorted(sample.id for sample in samples)
     assert texts(RunFolder(tmp_path / "out")) == heard(samples, checkpoint)
+
+
+def test_transformers_answers_alike(samples: list[Sample], ask: Callable, checkpoint: Checkpoint):
+    assert texts(ask(samples[:4], out="theirs", engine="transformers")) == heard(samples[:4], checkpoint)

@@ -1,5 +1,6 @@
-"""The held-out English recordings, fetched once for every slow test that hears them."""
+"""The held-out English recordings, fetched once for every slow test that hears them; where vLLM lies."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "mini"
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "recipes" / "mini"
+VLLM_BIN = Path(os.environ.get("AURICLE_VLLM_BIN", ROOT / ".venv-vllm" / "bin"))
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +23,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, RECIPE / "human.py", "--data", root / "data", "--packages", root / "packages"]
     subprocess.run([*command, "--only", "asterisk", "--only", "librivox"], check=True)
     return root / "data"
+
+
+@pytest.fixture(scope="session")
+def vllm_bin() -> Path:
+    """The programs of the environment that `make vllm` makes."""
+    if not (VLLM_BIN / "python").exists():
+        pytest.fail(f"no vLLM environment at {VLLM_BIN.parent}: run `make vllm`")
+    return VLLM_BIN

@@ -30,7 +30,6 @@ from auricle.weights import locate
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "mini"
-VLLM_BIN = Path(os.environ.get("AURICLE_VLLM_BIN", ROOT / ".venv-vllm" / "bin"))
 VLLM_ENV = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "PYTHONWARNINGS": "ignore"}
 pytestmark = [pytest.mark.slow, pytest.mark.mini]
 
@@ -101,13 +100,6 @@ def ours() -> NativeEngine:
 @pytest.fixture(scope="module")
 def theirs(exported: Path) -> Engine:
     return open_engine(exported, engine="transformers", dtype="float32", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def vllm_bin() -> Path:
-    if not (VLLM_BIN / "python").exists():
-        pytest.fail(f"no vLLM environment at {VLLM_BIN.parent}: run `make vllm`")
-    return VLLM_BIN
 
 
 @pytest.fixture(scope="module")
