@@ -68,10 +68,8 @@ def score(
         from auricle.evaluate.report.json_report import json_report
         from auricle.evaluate.report.settings import ReportSettings
 
-        settings, num_missing = ReportSettings(), scored.run.num_missing
-        print(
-            json_report(scored.run.info, scored.scores, scored.rows, settings, scored.reasons, num_missing=num_missing)
-        )
+        found = (scored.run.info, scored.scores, scored.rows, ReportSettings(), scored.reasons)
+        print(json_report(*found, num_missing=scored.num_missing))
     else:
         from auricle.evaluate.table import print_scores
 
@@ -101,7 +99,7 @@ def report(
         scored.rows,
         settings,
         reasons=scored.reasons,
-        num_missing=scored.run.num_missing,
+        num_missing=scored.num_missing,
     )
     print(*paths, sep="\n")
     _judge(scored, conditions, mode)
@@ -122,8 +120,8 @@ def _scored(folder: Path, against: Path | None, snr: bool) -> "ScoredRun":
         raise UserError(f"{folder} has nothing but {scored.num_unjudged:,} answers that wait for a judge: {command}")
     if scored.num_unjudged:
         print(f"auricle: {scored.num_unjudged:,} answers wait for a judge: {command}", file=sys.stderr)
-    if num_missing := scored.run.num_missing:
-        lack = f"{num_missing:,} of {len(scored.run.samples):,} samples have no answer yet"
+    if scored.num_missing:
+        lack = f"{scored.num_missing:,} of {len(scored.run.samples):,} samples have no answer yet"
         print(f"auricle: {lack}: start `auricle eval run` again", file=sys.stderr)
     if against is not None and not any(row.comparisons for row in scored.scores):
         print(f"auricle: --against {against} has nothing that can be compared with {folder}", file=sys.stderr)
@@ -140,10 +138,9 @@ def _conditions(texts: list[str] | None) -> "list[Condition]":
 def _judge(scored: "ScoredRun", conditions: "list[Condition]", mode: str) -> None:
     """Say which conditions are met or cannot be ruled out, and exit with 1 if any is."""
     from auricle.evaluate.gate import violations
-    from auricle.evaluate.rows import rows_for
 
     with_score = {row.row for row in scored.scores}
-    unscored = [row for row in rows_for(scored.run.samples) if row.name not in with_score]
+    unscored = [row for row in scored.rows.values() if row.name not in with_score]
     found = violations(conditions, [row for row in scored.scores if row.mode == mode], unscored)
     for sentence in found:
         print(f"auricle: {sentence}", file=sys.stderr)

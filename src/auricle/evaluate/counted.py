@@ -9,7 +9,7 @@ from auricle.assistant.languages import UNSPACED
 from auricle.evaluate.normalise.interface import Mode, Pair
 from auricle.evaluate.normalise.tokens import BY_CHARACTER
 from auricle.evaluate.published import Row
-from auricle.evaluate.sample import Answered
+from auricle.evaluate.sample import Answered, Sample
 from auricle.metrics import BLEU, CER, CHRF, WER, Measure, bleu_counts, chrf_counts, edit_counts, label_metrics
 
 _TOKENIZE = {"zh": "zh", "ja": "ja-mecab"}  # sacreBLEU's tokenizer by target language; else 13a, as the official script
@@ -55,11 +55,16 @@ def count(row: Row, answered: Sequence[Answered], mode: Mode) -> CountedRow:
     raise ValueError(f"{row.name} is scored by a judge")
 
 
+def by_character(samples: Sequence[Sample]) -> bool:
+    """Whether the words of all these transcripts are characters already: a rate of characters would say the same."""
+    return all(sample.language in BY_CHARACTER for sample in samples)
+
+
 def _transcripts(answered: Sequence[Answered], mode: Mode) -> CountedRow:
     pairs = tuple(mode.words(item.sample, item.text) for item in answered)
     words = np.array([edit_counts(pair.reference, pair.answer) for pair in pairs], dtype=np.float64)
     figures = [Counted(WER, words, primary=True)]
-    if not all(item.sample.language in BY_CHARACTER for item in answered):
+    if not by_character([item.sample for item in answered]):
         characters = [edit_counts(" ".join(pair.reference), " ".join(pair.answer)) for pair in pairs]
         figures.append(Counted(CER, np.array(characters, dtype=np.float64)))
     return CountedRow(tuple(figures), pairs, words[:, :3].sum(axis=1) / np.maximum(words[:, 3], 1))

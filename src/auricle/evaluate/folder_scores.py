@@ -38,6 +38,7 @@ class ScoredRun:
     """A run with its scores.
 
     rows: the table's lines by name. reasons: what each mode does and why. num_unjudged: answers that wait for a judge.
+    num_missing: samples that wait for an answer.
     """
 
     run: RunFolder
@@ -45,6 +46,7 @@ class ScoredRun:
     rows: dict[str, Row]
     reasons: dict[ModeName, tuple[str, ...]]
     num_unjudged: int
+    num_missing: int
 
 
 def score_folder(path: Path, settings: ScoreSettings = DEFAULTS, *, watch: Watch | None = None) -> ScoredRun:
@@ -78,7 +80,8 @@ def score_folder(path: Path, settings: ScoreSettings = DEFAULTS, *, watch: Watch
         write_scores(path, scores, made_from)
     rows = {row.name: row for row in rows_for(run.samples)}
     reasons = {mode: open_mode(mode, run.samples, run.info.conventions).reasons for mode in MODES}
-    return ScoredRun(run, scores, rows, reasons, len(chats) - len(judgement.judged if judgement else ()))
+    num_unjudged = len(chats) - len(judgement.judged if judgement else ())
+    return ScoredRun(run, scores, rows, reasons, num_unjudged, len(run.samples) - len(answered))
 
 
 def measured_snr(answered: Sequence[Answered], cache: Path, watch: Watch | None = None) -> dict[Path, float]:

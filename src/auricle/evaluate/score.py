@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from math import nan
 from pathlib import Path
 
-from auricle.evaluate.counted import Counted, CountedRow, count
+from auricle.evaluate.counted import Counted, CountedRow, by_character, count
 from auricle.evaluate.flags import FLAGS, Flag, count_name, flags_of
 from auricle.evaluate.judged_file import Judgement
 from auricle.evaluate.normalise import Conventions, open_mode
 from auricle.evaluate.normalise.interface import Mode, ModeName
-from auricle.evaluate.normalise.tokens import BY_CHARACTER
 from auricle.evaluate.published import Metric, Row
 from auricle.evaluate.rows import row_remarks, rows_for
 from auricle.evaluate.sample import Answered, Sample
@@ -108,7 +107,7 @@ def _score_row(row: Row, answered: Sequence[Answered], mode: Mode, beside: Besid
 def not_scored(row: Row, mode: ModeName, beside: Beside) -> RowScores:
     """A row of which nothing is answered yet: its figures undefined. beside: `asked` holds the row's samples alone."""
     names = (row.metric, *_SECOND.get(row.metric, ()))
-    if all(sample.language in BY_CHARACTER for sample in beside.asked):
+    if by_character(beside.asked):
         names = tuple(name for name in names if name != "cer")
     figures = tuple(Figure(name, Interval(nan, nan, nan, 0), primary=name == row.metric) for name in names)
     remarks = tuple(remarks_of(row, (), beside))
