@@ -50,6 +50,7 @@ class Sampling:
     stop: texts that end the answer; it is returned without them.
     logprobs: None, or report each token's log-probability and those of so many likeliest alternatives.
     seed: makes a draw repeatable within one engine.
+    json_schema: a JSON schema, as text, that the answer must follow; engines that cannot hold to one refuse it.
     """
 
     temperature: float = 0.0
@@ -64,6 +65,7 @@ class Sampling:
     max_new_tokens: int = 256
     logprobs: int | None = None
     seed: int | None = None
+    json_schema: str | None = None
 
     def __post_init__(self) -> None:
         for broken, sentence in (

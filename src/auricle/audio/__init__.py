@@ -2,10 +2,11 @@
 
 from auricle.audio.load import Waveform, load
 from auricle.audio.mel import Mel, log_mel
-from auricle.audio.source import Readable, Source, name_of
+from auricle.audio.source import Decoded, Readable, Source, name_of
 from auricle.audio.windows import Window, cut_windows, stream_windows
 
 __all__ = [
+    "Decoded",
     "Mel",
     "Readable",
     "Source",

@@ -8,7 +8,7 @@ import numpy as np
 from auricle import units
 from auricle.audio.array import array_frames
 from auricle.audio.decode import decode_blocks, resample
-from auricle.audio.source import Source, name_of, open_source
+from auricle.audio.source import Decoded, Source, name_of, open_source
 from auricle.errors import UserError
 
 
@@ -55,7 +55,9 @@ def blocks(source: Source) -> Iterator[np.ndarray]:
 
 
 def _decoded(source: Source, name: str) -> Iterator[np.ndarray]:
-    if isinstance(source, tuple):
+    if isinstance(source, Decoded):
+        yield from source.blocks()
+    elif isinstance(source, tuple):
         if len(source) != 2:
             raise UserError(f"a tuple of {len(source)}: expected (array, rate)")
         yield from resample(array_frames(*source))

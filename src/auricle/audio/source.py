@@ -4,8 +4,9 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import Any, Protocol
 
@@ -27,11 +28,25 @@ class Readable(Protocol):
         """At most `size` bytes; none at the end."""
 
 
-Source = str | os.PathLike[str] | bytes | Readable | tuple[np.ndarray, int]
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A recording that somebody else decodes, another process for example.
+
+    name: what messages call it.
+    blocks: float32 [samples] at 16 kHz, in order; called once, raises UserError where the recording cannot be heard.
+    """
+
+    name: str
+    blocks: Callable[[], Iterator[np.ndarray]]
+
+
+Source = str | os.PathLike[str] | bytes | Readable | tuple[np.ndarray, int] | Decoded
 
 
 def name_of(source: Source) -> str:
     """What messages call a recording."""
+    if isinstance(source, Decoded):
+        return source.name
     if isinstance(source, tuple):
         return "the array"
     if isinstance(source, str | os.PathLike):

@@ -1,5 +1,6 @@
 """Our own model on one device."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -7,6 +8,7 @@ from auricle import units
 from auricle.audio import Mel, Waveform, cut_windows, log_mel
 from auricle.conversation import Answer, RawPrompt, Sampling
 from auricle.engines.interface import Request
+from auricle.engines.ticket import Piece, Ticket
 from auricle.engines.writing import report_tokens
 from auricle.errors import UserError
 from auricle.generate import Generated, StopStream, branch, cut_at_stop, generate, score, stream
@@ -148,6 +150,44 @@ class NativeEngine:
     @staticmethod
     def _hear(audio: Waveform, num_mel_bins: int) -> list[Mel]:
         return [log_mel(window, num_mel_bins=num_mel_bins) for window in cut_windows(audio)]
+
+
+class NativeStepper:
+    """The engine as a stepper, one request at a time."""
+
+    def __init__(self, engine: NativeEngine) -> None:
+        self._engine = engine
+        self._waiting: deque[tuple[Request, Sampling, Ticket]] = deque()
+        self.defaults = engine.defaults
+        self.batch_size = engine.batch_size
+
+    def prepare(self, request: Request, sampling: Sampling) -> Request:
+        """Nothing yet."""
+        self._engine._prepare(request, sampling.max_new_tokens)
+        return request
+
+    def add(self, prepared: Request, sampling: Sampling, index: int, ticket: Ticket) -> None:
+        """Take a request in."""
+        self._waiting.append((prepared, sampling, ticket))
+
+    def step(self) -> bool:
+        """The whole answer to the first request."""
+        if not self._waiting:
+            return False
+        request, sampling, ticket = self._waiting.popleft()
+        if not ticket.cancelled:
+            [answer] = self._engine.generate([request], sampling)
+            ticket.push(Piece(answer.text, answer.tokens))
+            ticket.finish(answer)
+        return True
+
+    def abandon(self) -> None:
+        """Forget all."""
+        self._waiting.clear()
+
+    def score(self, request: Request, continuations: Sequence[str]) -> list[float]:
+        """As the engine."""
+        return self._engine.score(request, continuations)
 
 
 def batches(lengths: Sequence[int], *, num_tokens: int, num_rows: int) -> Iterator[list[int]]:

@@ -1,0 +1,1 @@
+"""The HTTP gateway: OpenAI's API, live voice over a WebSocket, a web page."""

@@ -1,0 +1,46 @@
+"""What all endpoints share, made once."""
+
+import anyio
+
+from auricle.engines import Service
+from auricle.serve.admission import Admission
+from auricle.serve.decoding import Decoder
+from auricle.serve.media import Media
+from auricle.serve.metrics import Metrics
+from auricle.serve.settings import ServeSettings
+from auricle.serve.visit import Visit
+
+
+class Gateway:
+    """The engine, the limits, the decoder of recordings and the counters behind one app.
+
+    service: answers.
+    settings: limits and names.
+    decoder: bytes of a file -> sound, in a process with limits.
+    media: `audio_url` -> bytes.
+    """
+
+    def __init__(self, service: Service, settings: ServeSettings) -> None:
+        self.service = service
+        self.settings = settings
+        self.admission = Admission(max_concurrency=settings.max_concurrency, max_queue=settings.max_queue)
+        self.decoder = Decoder(settings)
+        self.media = Media(settings)
+        self.metrics = Metrics(self.admission)
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def enter(self) -> Visit:
+        """Wait for a turn.
+
+        Raises:
+            ApiError: 429, too many wait; 503, the server is stopping.
+        """
+        await self.admission.enter()
+        if self._limiter is None:  # belongs to the event loop
+            self._limiter = anyio.CapacityLimiter(2 * self.settings.max_concurrency)
+        return Visit(self.admission, self.service, self._limiter)
+
+    def close(self) -> None:
+        """Give back the engine and the decoder's process."""
+        self.service.close()
+        self.decoder.close()

@@ -1,0 +1,60 @@
+"""What `auricle serve` may be told, beside the model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from auricle.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Where the server listens, who may use it, and how much it takes on.
+
+    model_name: what /v1/models calls the model; any other name that a client sends means it too.
+    host, port: 127.0.0.1 unless told otherwise: nobody outside this machine.
+    api_key: clients must send it as `Authorization: Bearer KEY`; None asks for none.
+    max_upload_mb: of one uploaded recording, MB of 10**6 bytes.
+    max_body_mb: of any other request's body.
+    max_duration_s: of one recording, decoded.
+    max_concurrency: so many requests are worked on at once.
+    max_queue: so many more wait; further ones are answered 429.
+    decode_timeout_s: CPU time for decoding one recording, and the longest wait for its next second of sound.
+    decode_memory_mb: memory for decoding one recording.
+    fetch_timeout_s: for the whole of one `audio_url`.
+    drain_timeout_s: after SIGTERM running requests may take so long to finish.
+    allow_local_media: a directory that `file:` addresses may name files in; None allows none.
+    page: whether the web page is served at /.
+    """
+
+    model_name: str = "mini"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_key: str | None = None
+    max_upload_mb: int = 1000
+    max_body_mb: int = 64
+    max_duration_s: float = 4 * 3600
+    max_concurrency: int = 32
+    max_queue: int = 256
+    decode_timeout_s: float = 120
+    decode_memory_mb: int = 1024
+    fetch_timeout_s: float = 30
+    drain_timeout_s: float = 600
+    allow_local_media: Path | None = None
+    page: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise UserError(f"port must lie in 0 to 65535: got {self.port}; 0 takes a free one")
+        if self.api_key is not None and not self.api_key.strip():
+            raise UserError("the API key is empty; give one, or leave --api-key out")
+        for name in ("max_upload_mb", "max_body_mb", "max_concurrency", "decode_memory_mb"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1: got {getattr(self, name)}")
+        for name in ("max_duration_s", "decode_timeout_s", "fetch_timeout_s"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} must be above 0: got {getattr(self, name)}")
+        for name in ("max_queue", "drain_timeout_s"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} must not be negative: got {getattr(self, name)}")
+        if self.allow_local_media is not None and not self.allow_local_media.is_dir():
+            raise UserError(f"--allow-local-media {self.allow_local_media} is not a directory; name one")

@@ -1,0 +1,89 @@
+"""One request's stay: its turn, its session with the engine, and the bridge between the event loop and threads."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from auricle.assistant import Assistant
+from auricle.engines import Service, Session
+from auricle.serve.admission import Admission
+
+T = TypeVar("T")
+_WATCH_S = 0.2  # so often it is asked whether a client has left
+
+
+class Visit:
+    """What a request may use while it has its turn; `leave` must be called in the end, however it ends.
+
+    assistant: speaks through a session that ends with the visit.
+    """
+
+    def __init__(self, admission: Admission, service: Service, limiter: anyio.CapacityLimiter) -> None:
+        self._admission = admission
+        self._limiter = limiter
+        self._left = False
+        self.session = Session(service)
+        self.assistant = Assistant(self.session)
+
+    async def run(self, client: HTTPConnection, work: Callable[[], T]) -> T:
+        """The result of blocking work in a thread; where the client leaves meanwhile the session is cancelled."""
+        watcher = asyncio.ensure_future(self._watch(client))
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
+        finally:
+            watcher.cancel()
+
+    async def stream(self, items: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+        """The items of a blocking iterator, which runs in a thread, at most a few ahead of the client."""
+        iterator: Iterator[T] | None = None
+        end = object()
+
+        def following() -> Any:
+            nonlocal iterator
+            if iterator is None:
+                iterator = items()
+            return next(iterator, end)
+
+        while (item := await anyio.to_thread.run_sync(following, limiter=self._limiter)) is not end:
+            yield item
+
+    def leave(self) -> None:
+        """Cancel what is still on its way and give the turn back; a second call changes nothing."""
+        if not self._left:
+            self._left = True
+            self.session.cancel()
+            self._admission.leave()
+
+    async def __aenter__(self) -> "Visit":
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.leave()
+
+    async def _watch(self, client: HTTPConnection) -> None:
+        with suppress(RuntimeError):
+            while isinstance(client, Request) and not await client.is_disconnected():
+                await asyncio.sleep(_WATCH_S)
+            self.session.cancel()
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events of a visit, which ends with them, also when the client leaves before their end."""
+
+    def __init__(self, visit: Visit, events: AsyncIterator[str]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+        self._visit = visit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._visit.leave()
