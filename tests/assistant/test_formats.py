@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import unicodedata
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -246,7 +247,8 @@ def test_json_has_whispers_names_and_ours():
     }
     assert part == {
         **{"id": 0, "start": 0.123, "end": 2.0, "text": "Hello.", "temperature": 0.0},
-        **{"avg_logprob": -0.25, "compression_ratio": 1.5, "num_tokens": 7},
+        **{"avg_logprob": -0.25, "compression_ratio": 1.5, "no_speech_prob": None},
+        "num_tokens": 7,
     }
 
 
@@ -256,10 +258,21 @@ def test_json_knows_no_infinity():
     assert (part["avg_logprob"], part["compression_ratio"]) == (None, None)
 
 
-def test_nothing_said_makes_empty_files():
-    silent = result(segment(0, 30, ""))
-    assert [render_format(silent, form) for form in FORMATS[:-1]] == ["", "", "WEBVTT\n\n", "start\tend\ttext\n"]
-    assert len(json.loads(render_format(silent, "json"))["segments"]) == 1
+@pytest.mark.parametrize("segments", [(), (segment(0, 30, ""),)], ids=["silence", "an empty segment"])
+def test_nothing_said_makes_empty_files(segments: tuple[Segment, ...]):
+    silent = result(*segments)
+    written = {form: render_format(silent, form) for form in FORMATS}
+    assert [written[form] for form in FORMATS[:-1]] == ["", "", "WEBVTT\n\n", "start\tend\ttext\n"]
+    assert list(srt.parse(written["srt"])) == []
+    assert len(webvtt.from_string(written["vtt"]).captions) == 0
+    read = json.loads(written["json"])
+    assert (read["text"], read["duration"], len(read["segments"])) == ("", 60.0, len(segments))
+
+
+def test_json_says_how_sure_it_is_of_no_speech():
+    spoken = replace(segment(0, 1, "Hello."), speech_probability=0.75)
+    [part] = json.loads(render_format(result(spoken), "json"))["segments"]
+    assert part["no_speech_prob"] == 0.25
 
 
 def test_a_result_without_segments_is_one_from_end_to_end():

@@ -28,7 +28,7 @@ def assistant(checkpoint_dir: Path) -> Assistant:
 
 def test_recordings_are_told_apart(assistant: Assistant, recordings: list[Path]):
     """Else agreement between sources could come from a model that hears nothing."""
-    texts = [result.text for result in assistant.transcribe(list(recordings), sampling=SHORT)]
+    texts = [result.text for result in assistant.transcribe(list(recordings), sampling=SHORT, voice=None)]
     assert len(set(texts)) == 3
 
 
@@ -36,15 +36,15 @@ def test_path_bytes_and_array_get_the_same_answer(assistant: Assistant, recordin
     path = recordings[1]
     samples = auricle.audio.load(path).samples  # type: ignore[attr-defined]
     sources = [path, str(path), path.read_bytes(), (samples, 16000)]
-    transcripts = assistant.transcribe(sources, sampling=SHORT)
+    transcripts = assistant.transcribe(sources, sampling=SHORT, voice=None)
     assert len({result.text for result in transcripts}) == 1
     assert {result.duration_s for result in transcripts} == {2.5}
     assert len({assistant.ask("What is said?", source, sampling=SHORT).text for source in sources}) == 1
 
 
 def test_many_recordings_as_one_by_one(assistant: Assistant, recordings: list[Path]):
-    together = assistant.transcribe(list(recordings), sampling=SHORT)
-    apart = [assistant.transcribe(path, sampling=SHORT) for path in recordings]
+    together = assistant.transcribe(list(recordings), sampling=SHORT, voice=None)
+    apart = [assistant.transcribe(path, sampling=SHORT, voice=None) for path in recordings]
     assert [result.text for result in together] == [result.text for result in apart]
     for one, other in zip(together, apart, strict=True):
         assert one.segments[0].logprob == pytest.approx(other.segments[0].logprob, abs=1e-4)
@@ -56,9 +56,9 @@ def test_many_recordings_as_one_by_one(assistant: Assistant, recordings: list[Pa
 def test_a_long_recording_is_transcribed_window_by_window(assistant: Assistant, noise: Noise):
     samples = noise(65)
     brief = Sampling(max_new_tokens=4)
-    whole = assistant.transcribe((samples, 16000), sampling=brief)
+    whole = assistant.transcribe((samples, 16000), sampling=brief, voice=None)
     windows = cut_windows(Waveform(samples))
-    parts = assistant.transcribe([(window.samples, 16000) for window in windows], sampling=brief)
+    parts = assistant.transcribe([(window.samples, 16000) for window in windows], sampling=brief, voice=None)
     assert len(windows) == 3
     assert whole.text == " ".join(filter(None, (part.text for part in parts)))
     assert whole.num_tokens == sum(part.num_tokens for part in parts)

@@ -14,6 +14,7 @@ import auricle
 from auricle import Sampling
 from auricle.assistant import Fallback, Result
 from auricle.assistant.languages import HEARD
+from auricle.audio import VoiceActivity
 from auricle.cli.main import app
 from auricle.conversation import Audio, Message, RawPrompt
 
@@ -22,10 +23,11 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(run_cli: Run, checkpoint_dir: Path) -> Run:
-    """A command with the tiny model and short answers."""
+    """A command with the tiny model and short answers; tones are heard, too."""
 
     def with_model(command: str, *arguments: object) -> tuple[int, str, str]:
-        return run_cli(command, "--model", checkpoint_dir, "--device", "cpu", "--max-new-tokens", 6, *arguments)
+        heard = [] if command == "ask" else ["--no-vad"]
+        return run_cli(command, "--model", checkpoint_dir, "--device", "cpu", "--max-new-tokens", 6, *heard, *arguments)
 
     return with_model
 
@@ -40,7 +42,9 @@ def test_version_and_help(run_cli: Run):
 
 def test_transcribe_prints_the_text(run: Run, checkpoint_dir: Path, recordings: list[Path]):
     assistant = auricle.load(checkpoint_dir, device="cpu")
-    texts = [assistant.transcribe(path, sampling=Sampling(max_new_tokens=6)).text for path in recordings]
+    short = Sampling(max_new_tokens=6)
+    texts = [assistant.transcribe(path, sampling=short, voice=None).text for path in recordings]
+    assert all(texts)
     assert run("transcribe", recordings[0]) == (0, f"{texts[0]}\n", "")
     code, out, err = run("transcribe", *recordings)
     assert (code, err) == (0, "")
@@ -93,6 +97,7 @@ OPTIONS = {
 }
 WINDOWED = {
     *("--language", "--initial-prompt", "--window", "--no-fallback", "--compression-ratio-threshold"),
+    *("--no-vad", "--vad-threshold", "--min-silence"),
     *("--logprob-threshold", "--format", "--output-dir", "--max-line-width", "--max-line-count"),
 }
 
@@ -197,6 +202,7 @@ def test_window_options_reach_the_assistant(run_cli: Run, recordings: list[Path]
     run_cli("transcribe", recordings[0])
     assert recorder.settings["language"] == "en"
     assert recorder.settings["fallback"] == Fallback()
+    assert recorder.settings["voice"] == VoiceActivity()
     options = ["--language", "fr", "--initial-prompt", "Auricle", "--window", 12]
     options += ["--compression-ratio-threshold", 3, "--logprob-threshold", -1]
     run_cli("transcribe", recordings[0], *options)
@@ -206,6 +212,10 @@ def test_window_options_reach_the_assistant(run_cli: Run, recordings: list[Path]
     run_cli("translate", "--to", "German", recordings[0], "--no-fallback")
     assert (recorder.settings["to"], recorder.settings["language"]) == ("German", "auto")
     assert recorder.settings["fallback"].temperatures == ()
+    run_cli("translate", "--to", "German", recordings[0], "--vad-threshold", 0.7, "--min-silence", 1.5)
+    assert recorder.settings["voice"] == VoiceActivity(threshold=0.7, min_silence_s=1.5)
+    run_cli("transcribe", recordings[0], "--no-vad")
+    assert recorder.settings["voice"] is None
 
 
 def test_questions_of_every_form(run_cli: Run, recordings: list[Path], recorder: Recorder):

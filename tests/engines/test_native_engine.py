@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auricle.audio import Waveform, cut_windows
-from auricle.conversation import Answer, Audio, Message, RawPrompt, Sampling
+from auricle.conversation import Audio, Message, RawPrompt, Sampling
 from auricle.engines import Engine, NativeEngine, Request
-from auricle.engines.native import batches
+from auricle.engines.room import Room, batches
 from auricle.errors import UserError
+from auricle.model import ModelInput
+from auricle.prepare import Prepared
 from auricle.weights import Checkpoint
 
 Noise = Callable[..., np.ndarray]
@@ -177,6 +179,31 @@ def test_batches_hold_every_place_once_and_fit(lengths: list[int], num_tokens: i
         assert not after or len(batch) + 1 > num_rows or (len(batch) + 1) * longest > num_tokens  # none is too small
 
 
+@given(
+    running=st.lists(st.integers(1, 900), max_size=9),
+    waiting=st.lists(st.integers(1, 900), max_size=9),
+    num_tokens=st.integers(1, 3000),
+    num_rows=st.integers(1, 12),
+)
+def test_as_many_join_as_fit(running: list[int], waiting: list[int], num_tokens: int, num_rows: int):
+    num = Room(num_tokens, num_rows).count(running, waiting)
+
+    def fits(rows: list[int]) -> bool:
+        return len(rows) <= num_rows and len(rows) * max(rows) <= num_tokens
+
+    if num:
+        together = [*running, *waiting[:num]]
+        assert fits(together) or together == waiting[:1]
+    if num < len(waiting):
+        assert not fits([*running, *waiting[: num + 1]])
+        assert running or num
+
+
+def test_room_by_hand():
+    assert Room(18, 3).count([3, 4], [6, 2]) == 1
+    assert Room.of(2) == Room(1600, 16)
+
+
 def test_batches_by_hand():
     assert list(batches([2, 9, 3, 8], num_tokens=18, num_rows=3)) == [[1, 3], [2, 0]]
 
@@ -184,13 +211,13 @@ def test_batches_by_hand():
 def test_short_recordings_share_larger_batches(checkpoint: Checkpoint, noise: Noise, monkeypatch: pytest.MonkeyPatch):
     """Beside two recordings of 30 s fit sixteen short ones; a beam counts as a row."""
     sizes: list[int] = []
-    answer_batch = NativeEngine._answer_batch
+    collate = NativeEngine._collate
 
-    def watched(self: NativeEngine, batch: list, *rest: object) -> list[Answer]:
-        sizes.append(len(batch))
-        return answer_batch(self, batch, *rest)
+    def watched(self: NativeEngine, items: list[Prepared]) -> ModelInput:
+        sizes.append(len(items))
+        return collate(self, items)
 
-    monkeypatch.setattr(NativeEngine, "_answer_batch", watched)
+    monkeypatch.setattr(NativeEngine, "_collate", watched)
     asked = [Request(RawPrompt((Audio(), "?")), (Waveform(noise(duration_s)),)) for duration_s in (0.2,) * 20]
     sampling = Sampling(max_new_tokens=2)
     list(NativeEngine(checkpoint, batch_size=2).generate(asked, sampling))

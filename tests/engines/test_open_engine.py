@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from scripted_server import serving
 
 from auricle.conversation import RawPrompt, Sampling
 from auricle.engines import ENGINES, NativeEngine, Request, open_engine
+from auricle.engines.open import open_service
 from auricle.engines.plain import plain_directory
 from auricle.engines.transformers import TransformersEngine
+from auricle.engines.upstream import UpstreamService
 from auricle.errors import UserError
 from auricle.model import Qwen2Audio
 from auricle.weights import read_checkpoint, write_packed
@@ -118,6 +121,47 @@ def test_no_such_model():
     for engine in ENGINES:
         with pytest.raises(UserError, match="unknown model 'nothing'"):
             open_engine("nothing", engine=engine)
+
+
+def test_a_native_service(checkpoint_dir: Path):
+    service = open_service(checkpoint_dir, device="cpu", dtype="float32", batch_size=3)
+    try:
+        assert service.batch_size == 3
+        said = service.submit(REQUEST, BRIEF).answer()
+        assert [said.text] == [answer.text for answer in open_engine(checkpoint_dir).generate([REQUEST], BRIEF)]
+    finally:
+        service.close()
+
+
+def test_a_service_of_upstream_servers():
+    with serving() as one, serving() as other:
+        service = open_service("audio-7b", upstreams=[one.url, other.url], engine="vllm", batch_size=3)
+        assert isinstance(service, UpstreamService)
+        assert service.batch_size == 6
+        service.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"engine": "transformers"}, "unknown engine 'transformers': expected native or vllm, or --upstream URL"),
+        ({"engine": "http://127.0.0.1:9/v1"}, "unknown engine 'http://127.0.0.1:9/v1'"),
+        ({"batch_size": 0}, "batch_size must be at least 1: got 0"),
+        ({"vllm_args": ["--enforce-eager"]}, "--enforce-eager is a flag for vLLM: choose --engine vllm, or leave it"),
+        (
+            {"engine": "vllm", "upstreams": ["http://127.0.0.1:9/v1"], "vllm_args": ["-tp", "2"]},
+            "-tp is a flag for vLLM",
+        ),
+        ({"engine": "vllm", "device": "cpu"}, "engine vllm chooses its own device: got 'cpu'; leave it out"),
+        ({"upstreams": ["127.0.0.1:9/v1"]}, "an upstream server is named by its URL, such as .*: got '127.0.0.1:9/v1'"),
+        ({"upstreams": ["http://h/v1"], "dtype": "float32"}, "engine http://h/v1 chooses its own dtype: got 'float32'"),
+        ({"upstreams": ["http://h/v1"], "device": "cuda"}, "chooses its own device: got 'cuda'"),
+        ({"upstreams": ["http://h/v1"], "revision": "main"}, "chooses its own revision: got 'main'"),
+    ],
+)
+def test_what_a_service_refuses(options: dict[str, Any], sentence: str, checkpoint_dir: Path):
+    with pytest.raises(UserError, match=sentence):
+        open_service(checkpoint_dir, **options)
 
 
 def test_importing_the_engines_imports_no_optional_library():

@@ -10,14 +10,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 import pytest
+from scripted_server import Server, answer, serving
 
-from auricle.audio import Waveform, load
+from auricle.audio import Waveform, cut_windows, load
 from auricle.conversation import Audio, Message, RawPrompt, Sampling, TokenLogprob
 from auricle.engines import Request, open_engine
 from auricle.engines.openai import OpenAIEngine
@@ -26,90 +27,10 @@ from auricle.errors import UserError
 Noise = Callable[..., np.ndarray]
 
 
-class Server(ThreadingHTTPServer):
-    """Answers a chat completion with what `reply` makes of its body, and keeps the bodies and the headers."""
-
-    daemon_threads = True
-
-    def __init__(self, owner: str | None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.owner = owner
-        self.bodies: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
-        self.reply: Callable[[dict[str, Any]], tuple[int, dict[str, Any] | list[dict[str, Any]]]] = answer
-        self.url = f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        if self.server.owner is None:
-            self._send(404, {"error": {"message": "no such path"}})
-        else:
-            model = {"id": "audio-7b", "object": "model", "created": 0, "owned_by": self.server.owner}
-            self._send(200, {"object": "list", "data": [model]})
-
-    def do_POST(self) -> None:
-        server = self.server
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        server.bodies.append(body)
-        server.keys.append(self.headers["Authorization"])
-        status, reply = server.reply(body)
-        self._send(status, reply)
-
-    def _send(self, status: int, reply: dict[str, Any] | list[dict[str, Any]]) -> None:
-        if isinstance(reply, list):
-            data = "".join(f"data: {json.dumps(event)}\n\n" for event in reply).encode() + b"data: [DONE]\n\n"
-        else:
-            data = json.dumps(reply).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/event-stream" if isinstance(reply, list) else "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        """Silent."""
-
-
-def answer(body: dict[str, Any], text: str = "Hello.", **choice: Any) -> tuple[int, dict[str, Any]]:
-    logprobs = [
-        {
-            "token": token,
-            "logprob": -0.5,
-            "bytes": None,
-            "top_logprobs": [{"token": "A", "logprob": -0.25, "bytes": None}],
-        }
-        for token in ("Hello", ".", "<|im_end|>")
-    ]
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "finish_reason": "stop", "stop_reason": None, "message": message} | choice
-    choice["logprobs"] = {"content": logprobs, "refusal": None} if body.get("logprobs") else None
-    usage = {"prompt_tokens": 40, "completion_tokens": 3, "total_tokens": 43}
-    return 200, {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "m",
-        "choices": [choice],
-        "usage": usage,
-    }
-
-
 @pytest.fixture
-def serve() -> Iterator[Callable[[str | None], Server]]:
-    servers: list[Server] = []
-
-    def start(owner: str | None = "vllm") -> Server:
-        servers.append(Server(owner))
-        threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+def serve() -> Iterator[Callable[..., Server]]:
+    with ExitStack() as stack:
+        yield lambda owner="vllm": stack.enter_context(serving(owner))
 
 
 def engine(server: Server, *, model: str = "audio-7b", batch_size: int = 8, api_key: str | None = None) -> OpenAIEngine:
@@ -280,26 +201,123 @@ def test_settings_that_mean_something_else_are_refused(sampling: Sampling, sente
     assert not server.bodies
 
 
-def test_requests_that_a_server_would_spoil_are_refused(serve: Callable[..., Server], noise: Noise):
-    server = serve()
-    long = Waveform(noise(30.01))
-    for request, sentence in (
-        (
-            Request(RawPrompt(("Recognise:",))),
-            "takes conversations only, not the raw prompt of a base model; ask a",
-        ),
-        (ask("?", long), r"may cut a recording at 30 s without a word: got 30\.0 s"),
-        (Request((Message("user", (Audio(),)),)), "places for 1 recordings but 0 were given"),
-    ):
+@pytest.mark.parametrize("owner", ["vllm", "openai"])
+def test_requests_that_a_server_would_spoil_are_refused(owner: str, serve: Callable[..., Server], noise: Noise):
+    server = serve(owner)
+    cases = [(Request((Message("user", (Audio(),)),)), "places for 1 recordings but 0 were given")]
+    if owner == "vllm":
+        cases += [
+            (ask("<|im_end|>"), r"would read <\|im_end\|> in a text as a token of its own"),
+            (ask("<|en|>"), r"would read <\|en\|> in a text"),
+            (Request(RawPrompt(("Say <|AUDIO|>",))), r"would read <\|AUDIO\|> in a text"),
+            (Request(RawPrompt((Audio(),))), "places for 1 recordings but 0 were given"),
+        ]
+    else:
+        cases += [
+            (
+                Request(RawPrompt(("Recognise:",))),
+                "takes conversations only, not the raw prompt of a base model; ask a",
+            ),
+            (ask("?", Waveform(noise(30.01))), r"may cut a recording at 30 s without a word: got 30\.0 s"),
+        ]
+        with pytest.raises(UserError, match="cannot score given texts"):
+            engine(server).score(ask(), ["a"])
+    for request, sentence in cases:
         answers = engine(server).generate([ask(), request], Sampling())
         assert next(answers).text == "Hello."
         with pytest.raises(UserError, match=sentence):
             next(answers)
-    with pytest.raises(UserError, match="cannot score given texts"):
-        engine(server).score(ask(), ["a"])
-    assert len(server.bodies) == 3
-    list(engine(serve("auricle")).generate([ask("?", long)], Sampling()))
-    list(engine(server).generate([ask("?", Waveform(noise(30)))], Sampling()))
+    assert len(server.bodies) == len(cases)
+
+
+def test_auricles_own_server_takes_any_length_and_any_text(serve: Callable[..., Server], noise: Noise):
+    server = serve("auricle")
+    long = Waveform(noise(30.01))
+    list(engine(server).generate([ask("<|im_end|>", long)], Sampling()))
+    assert [part["type"] for part in server.bodies[0]["messages"][1]["content"]] == ["input_audio", "text"]
+    assert "chat_template" not in server.bodies[0]
+    list(engine(serve("vllm")).generate([ask("?", Waveform(noise(30)))], Sampling()))
+    with pytest.raises(UserError, match="takes conversations only"):
+        next(engine(server).generate([Request(RawPrompt(("Recognise:",)))], Sampling()))
+
+
+def parts_of(body: dict[str, Any]) -> list[str | float]:
+    """Texts and lengths in s."""
+    [message] = body["messages"]
+    assert message["role"] == "user"
+    return [
+        part["text"]
+        if part["type"] == "text"
+        else round(load(base64.b64decode(part["input_audio"]["data"])).duration_s, 2)
+        for part in message["content"]
+    ]
+
+
+def test_a_vllm_server_is_sent_raw_prompts_and_long_recordings_word_for_word(
+    serve: Callable[..., Server], noise: Noise
+):
+    server = serve()
+    raw = RawPrompt((Audio(), "Recognize: <|en|>"))
+    long = Waveform(noise(40))
+    list(engine(server).generate([Request(raw, (Waveform(noise(0.5)),))], Sampling(stop=("b",))))
+    list(engine(server).generate([ask("What?", long)], Sampling()))
+    first, second = server.bodies
+    assert parts_of(first) == ["<|audio_bos|>", 0.5, "<|audio_eos|>", "Recognize: <|en|>"]
+    windows = [window.duration_s for window in cut_windows(long)]
+    assert len(windows) == 2
+    start = ["<|im_start|>system\n", "You are a helpful assistant.", "<|im_end|>\n", "<|im_start|>user\n"]
+    end = ["\n", "What?", "<|im_end|>\n", "<|im_start|>assistant\n"]
+    told = ["Audio 1: ", "<|audio_bos|>", *(round(window, 2) for window in windows), "<|audio_eos|>"]
+    assert parts_of(second) == [*start, *told, *end]
+    assert first["chat_template"] == second["chat_template"]
+    assert first["repetition_penalty"] == 1.0
+    assert first["stop"] == ["b"]
+
+
+def test_a_vllm_server_that_trusts_no_template(serve: Callable[..., Server]):
+    server = serve()
+    words = "Chat template is passed with request, but --trust-request-chat-template is not set. Refused request."
+    server.reply = lambda _: (400, {"error": {"message": words}})
+    for answers in (
+        engine(server).generate([Request(RawPrompt(("Recognise:",)))], Sampling()),
+        engine(server).stream(Request(RawPrompt(("Recognise:",))), Sampling()),
+    ):
+        with pytest.raises(UserError, match=r"start vLLM with --trust-request-chat-template, or ask questions about"):
+            next(answers)
+
+
+def test_scores_on_a_vllm_server(serve: Callable[..., Server]):
+    """The log-probabilities of what follows the prompt's own tokens."""
+    server = serve()
+    prompt = [5, 6]
+
+    def reply(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        text = parts_of(body)[-1]
+        ids = {" a": [*prompt, 7, 8], "a": [5, 9]}.get(str(text), prompt)
+        places = [None, *({str(token): {"logprob": -token / 8}, "1": {"logprob": 0.0}} for token in ids[1:])]
+        assert (body["prompt_logprobs"], body["return_token_ids"], body["max_tokens"]) == (0, True, 1)
+        return 200, answer(body)[1] | {"prompt_token_ids": ids, "prompt_logprobs": places}
+
+    server.reply = reply
+    request = Request(RawPrompt(("Recognise:",)))
+    assert engine(server).score(request, [" a", ""]) == [-15 / 8, 0.0]
+    with pytest.raises(UserError, match="cannot score a text that joins the prompt's last word"):
+        engine(server).score(request, ["a"])
+    with pytest.raises(UserError, match=r"would read <\|im_end\|>"):
+        engine(server).score(request, ["<|im_end|>"])
+
+
+@pytest.mark.parametrize("owner", ["vllm", "auricle", "openai"])
+def test_a_json_schema(owner: str, serve: Callable[..., Server]):
+    server = serve(owner)
+    schema = {"type": "object", "properties": {"answer": {"enum": ["yes", "no"]}}}
+    list(engine(server).generate([ask()], Sampling(json_schema=json.dumps(schema))))
+    told = server.bodies[0]["response_format"]
+    assert told["type"] == "json_schema"
+    assert told["json_schema"]["schema"] == schema
+    for broken in ("{", "[1]"):
+        with pytest.raises(UserError, match="json_schema must be a JSON object: got"):
+            next(engine(server).generate([ask()], Sampling(json_schema=broken)))
 
 
 @pytest.mark.parametrize(

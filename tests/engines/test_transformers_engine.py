@@ -267,6 +267,13 @@ def test_answers_before_a_refused_request_come_first(theirs: TransformersEngine,
     assert list(theirs.generate([], GREEDY)) == []
 
 
+def test_a_schema_is_refused(theirs: TransformersEngine, requests: list[Request]):
+    schema = replace(GREEDY, json_schema="{}")
+    for answers in (lambda: next(theirs.generate(requests, schema)), lambda: theirs.stream(requests[0], schema)):
+        with pytest.raises(UserError, match="engine transformers cannot hold an answer to a JSON schema; use engine"):
+            answers()
+
+
 def test_requests_are_read_a_batch_at_a_time(theirs: TransformersEngine, requests: list[Request]):
     read: list[int] = []
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from auricle.conversation import Sampling
-from auricle.engines.vllm import VllmEngine, sampling_settings
+from auricle.engines.vllm import VllmEngine
+from auricle.engines.vllm_settings import sampling_settings
 from auricle.errors import UserError
 
 STOP = frozenset({7, 3})
@@ -43,7 +44,7 @@ def test_every_setting_has_its_name_there():
     }
 
 
-ELSEWHERE = {"stop", "seed", "length_penalty", "num_beams"}  # heard by the engine, or refused below
+ELSEWHERE = {"stop", "seed", "json_schema", "length_penalty", "num_beams"}  # heard by the engine, or refused below
 
 
 @pytest.mark.parametrize("name", sorted({field.name for field in fields(Sampling)} - ELSEWHERE))

@@ -191,7 +191,7 @@ def test_a_growing_cache_changes_nothing(
 ):
     sampling = Sampling(max_new_tokens=140, min_new_tokens=140, **settings)  # type: ignore[arg-type]
     grown = run(model, items, sampling)
-    monkeypatch.setattr("auricle.generate.forward.ROOM_TOKENS", 200)
+    monkeypatch.setattr("auricle.generate.running.ROOM_TOKENS", 200)
     at_once = run(model, items, sampling)
     assert [row.tokens for row in grown] == [row.tokens for row in at_once]
     assert {len(row.tokens) for row in grown} == {140}

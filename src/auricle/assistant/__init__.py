@@ -7,7 +7,7 @@ from auricle.assistant.facade import Assistant, load, question_about
 from auricle.assistant.fallback import NO_FALLBACK, Fallback
 from auricle.assistant.formats import Layout, Writer, check_format, render_format
 from auricle.assistant.recognise import Watch
-from auricle.assistant.result import Result, Segment
+from auricle.assistant.result import Result, Segment, segment_delta
 
 __all__ = [
     "NO_FALLBACK",
@@ -27,4 +27,5 @@ __all__ = [
     "load",
     "question_about",
     "render_format",
+    "segment_delta",
 ]

@@ -13,6 +13,7 @@ from auricle.assistant.recognise import (
     NOBODY,
     RECOGNISE,
     TRANSLATE,
+    Cuts,
     Task,
     Watch,
     language_probabilities,
@@ -20,13 +21,14 @@ from auricle.assistant.recognise import (
     recognise,
 )
 from auricle.assistant.result import Result
-from auricle.audio import Source, stream_windows
+from auricle.audio import Source, VoiceActivity, stream_windows
 from auricle.conversation import Audio, Message, RawPrompt, Sampling
 from auricle.engines import Engine, Request, open_engine
 from auricle.errors import UserError
 
 GREEDY = Sampling()
 FALLBACK = Fallback()
+VOICE = VoiceActivity()
 Prompt = Sequence[Message] | RawPrompt
 
 
@@ -54,6 +56,7 @@ class Assistant:
         initial_prompt: str = ...,
         sampling: Sampling = ...,
         fallback: Fallback = ...,
+        voice: VoiceActivity | None = ...,
         window_s: float = ...,
     ) -> list[Result]: ...
     @overload
@@ -65,6 +68,7 @@ class Assistant:
         initial_prompt: str = ...,
         sampling: Sampling = ...,
         fallback: Fallback = ...,
+        voice: VoiceActivity | None = ...,
         window_s: float = ...,
     ) -> Result: ...
     def transcribe(
@@ -75,11 +79,13 @@ class Assistant:
         initial_prompt: str = "",
         sampling: Sampling = GREEDY,
         fallback: Fallback = FALLBACK,
+        voice: VoiceActivity | None = VOICE,
         window_s: float = units.WINDOW_S,
     ) -> Result | list[Result]:
         """The words of one recording, or of each in a list, in the same order.
 
-        Longer recordings are cut at quiet points into windows, one segment each; memory does not grow with length.
+        Every stretch of speech is a window, and a segment; longer ones are cut at quiet points. Where nobody speaks
+        there is nothing: the text is empty. Memory does not grow with the recording's length.
 
         Args:
             recording: a path, `-`, bytes, a file object, `(array, rate)`, or a list of them.
@@ -87,6 +93,7 @@ class Assistant:
             initial_prompt: text that stands before every window: names, spellings.
             sampling: greedy unless stated.
             fallback: when a window that came out as a loop is tried again; `Fallback(temperatures=())` never.
+            voice: what counts as speech and as a pause; None hears all of a recording, cut at quiet points.
             window_s: the longest window, 1 to 30 s; shorter ones give shorter segments and less context.
 
         Raises:
@@ -99,6 +106,7 @@ class Assistant:
             initial_prompt=initial_prompt,
             sampling=sampling,
             fallback=fallback,
+            voice=voice,
             window_s=window_s,
         )
         return list(results) if isinstance(recording, list) else next(results)
@@ -111,15 +119,14 @@ class Assistant:
         initial_prompt: str = "",
         sampling: Sampling = GREEDY,
         fallback: Fallback = FALLBACK,
+        voice: VoiceActivity | None = VOICE,
         window_s: float = units.WINDOW_S,
         watch: Watch = NOBODY,
     ) -> Iterator[Result]:
         """As `transcribe`, each result as soon as it is ready; `watch` hears of every segment meanwhile."""
-        _check_window(window_s)
         task = Task(RECOGNISE, language_code(language), initial_prompt)
-        return recognise(
-            self.engine, recordings, task, sampling=sampling, fallback=fallback, window_s=window_s, watch=watch
-        )
+        cuts = Cuts(voice, window_s)
+        return recognise(self.engine, recordings, task, cuts, sampling=sampling, fallback=fallback, watch=watch)
 
     def translate(self, recording: Source, *, to: str, language: str = "auto", sampling: Sampling = GREEDY) -> Result:
         """What is said in one recording of any length, in another language.
@@ -141,15 +148,14 @@ class Assistant:
         initial_prompt: str = "",
         sampling: Sampling = GREEDY,
         fallback: Fallback = FALLBACK,
+        voice: VoiceActivity | None = VOICE,
         window_s: float = units.WINDOW_S,
         watch: Watch = NOBODY,
     ) -> Iterator[Result]:
         """As `translate`, each result as soon as it is ready, with all that `transcribe_each` takes."""
-        _check_window(window_s)
         task = Task(TRANSLATE.format(language_name(to)), language_code(language), initial_prompt)
-        return recognise(
-            self.engine, recordings, task, sampling=sampling, fallback=fallback, window_s=window_s, watch=watch
-        )
+        cuts = Cuts(voice, window_s)
+        return recognise(self.engine, recordings, task, cuts, sampling=sampling, fallback=fallback, watch=watch)
 
     def detect_language(self, recording: Source, *, languages: Sequence[str] = HEARD) -> dict[str, float]:
         """The probability of each language in the first 30 s, likeliest first; they sum to 1.
@@ -304,11 +310,6 @@ def question_about(question: str, num_recordings: int, system: str | None = None
         raise UserError("the question is empty; expected a text such as 'What is said?'")
     asked = Message("user", (*[Audio()] * num_recordings, question))
     return [asked] if system is None else [Message("system", (system,)), asked]
-
-
-def _check_window(window_s: float) -> None:
-    if not 1 <= window_s <= units.WINDOW_S:
-        raise UserError(f"a window lasts 1 to {units.WINDOW_S} s: got {window_s}; the encoder hears no more at once")
 
 
 def _request(prompt: Prompt, recordings: Sequence[Source]) -> Request:

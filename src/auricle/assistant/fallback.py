@@ -5,7 +5,6 @@ shrinks more than 2.4 times is a loop. Its bound on the log-probability is off h
 """
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from auricle.assistant.loops import drop_loop
@@ -64,25 +63,21 @@ def loops(answer: Answer) -> bool:
     return answer.finish_reason == "length" and drop_loop(answer.text) != answer.text
 
 
-def answer_with_fallback(
-    engine: Engine, requests: Sequence[Request], sampling: Sampling, fallback: Fallback
-) -> list[Attempt]:
-    """Answer each request; those not accepted are tried again at each temperature above theirs, until one try is.
+def try_again(engine: Engine, request: Request, answer: Answer, sampling: Sampling, fallback: Fallback) -> Attempt:
+    """The first answer to a request where it is accepted; else it is tried at each temperature above, until one is.
 
     Where none is, the likeliest try without a loop stays; where all loop, the first. Retries draw from a seed of
     their own, so that the same recording gives the same text.
     """
-    tries = [[Attempt(answer, sampling.temperature)] for answer in engine.generate(requests, sampling)]
+    attempts = [Attempt(answer, sampling.temperature)]
+    seed = 0 if sampling.seed is None else sampling.seed
     for temperature in (higher for higher in fallback.temperatures if higher > sampling.temperature):
-        failed = [number for number, attempts in enumerate(tries) if not fallback.accepts(attempts[-1].answer)]
-        if not failed:
+        if fallback.accepts(attempts[-1].answer):
             break
-        seed = 0 if sampling.seed is None else sampling.seed
         hotter = replace(sampling, temperature=temperature, num_beams=1, length_penalty=1.0, seed=seed)
-        again = engine.generate([requests[number] for number in failed], hotter)
-        for number, answer in zip(failed, again, strict=True):
-            tries[number].append(Attempt(answer, temperature))
-    return [_best(attempts, fallback) for attempts in tries]
+        [again] = engine.generate([request], hotter)
+        attempts.append(Attempt(again, temperature))
+    return _best(attempts, fallback)
 
 
 def _best(attempts: list[Attempt], fallback: Fallback) -> Attempt:

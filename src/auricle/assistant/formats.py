@@ -6,9 +6,9 @@ vtt   WebVTT, 00:01.500 --> 00:04.000, hours only where there are any; `&`, `<` 
 tsv   start and end in milliseconds, text; one segment per line under a header
 json  everything the result holds, with Whisper's names
 
-Segments that say nothing are left out, except in json. A segment is one window of up to 30 s: in txt, tsv and json it
-stays whole, with the times of real cuts; srt and vtt divide it into readable subtitles whose inner times are estimates
-(`cut_cues`).
+Segments that say nothing are left out, except in json; where nobody speaks there are none. A segment is one stretch of
+speech of up to 30 s: in txt, tsv and json it stays whole, with the times where it begins and ends; srt and vtt divide
+it into readable subtitles whose inner times are estimates (`cut_cues`).
 """
 
 import html
@@ -181,6 +181,7 @@ def _whisper_names(result: Result) -> dict[str, Any]:
                 "temperature": segment.temperature,
                 "avg_logprob": _finite(segment.logprob),
                 "compression_ratio": _finite(segment.compression_ratio),
+                "no_speech_prob": None if segment.speech_probability is None else 1 - segment.speech_probability,
                 "num_tokens": segment.num_tokens,
             }
             for place, segment in enumerate(result.segments)

@@ -2,16 +2,17 @@
 
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from auricle import units
-from auricle.assistant.fallback import Attempt, Fallback, answer_with_fallback, compression_ratio, mean_logprob
-from auricle.assistant.languages import HEARD, UNSPACED
+from auricle.assistant.fallback import Attempt, Fallback, compression_ratio, mean_logprob, try_again
+from auricle.assistant.languages import HEARD
 from auricle.assistant.loops import drop_loop
-from auricle.assistant.result import Result, Segment
-from auricle.audio import Source, Waveform, Window, stream_windows
+from auricle.assistant.result import Result, Segment, segment_delta
+from auricle.audio import Source, VoiceActivity, Waveform, Window, Windows, stream_windows
 from auricle.conversation import Audio, RawPrompt, Sampling
 from auricle.engines import Engine, Request
 from auricle.errors import UserError
@@ -20,7 +21,6 @@ from auricle.errors import UserError
 RECOGNISE = "Detect the language and recognize the speech:"
 TRANSLATE = "Detect the language and translate the speech into {}:"
 _TAG = re.compile(r"\A\s*<\|([a-z]{2,3})\|>")
-_POOL = 8  # short windows are collected until there are so many full batches of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,38 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """Who wants to know meanwhile: of each segment as it is ready, and of each recording that cannot be heard.
+class Cuts:
+    """Where recordings are cut.
 
-    Without `refused` such a recording raises its UserError, after the results of those before it.
+    voice: what counts as speech; None hears all of a recording, cut at quiet points.
+    longest_s: the longest window, 1 to 30 s.
+
+    Raises:
+        UserError: another length.
+    """
+
+    voice: VoiceActivity | None
+    longest_s: float
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.longest_s <= units.WINDOW_S:
+            raise UserError(
+                f"a window lasts 1 to {units.WINDOW_S} s: got {self.longest_s}; the encoder hears no more at once"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who wants to know meanwhile, by the recording's name.
+
+    segment: of each as it is ready.
+    language: the one that the model found by itself, before the first segment.
+    refused: of each recording that cannot be heard; without it such a recording raises its UserError, after the
+        results of those before it.
     """
 
     segment: Callable[[str | None, Segment], None] | None = None
+    language: Callable[[str | None, str], None] | None = None
     refused: Callable[[str | None, UserError], None] | None = None
 
 
@@ -69,40 +94,106 @@ class _Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """One window of one recording; without a window, the recording's end, good or bad."""
+class _Heard:
+    """One window of one recording, and what is asked about it."""
 
     recording: _Recording
-    window: Window | None = None
+    window: Window
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Nothing follows of a recording; `error` says why where it was not heard to its end.
+
+    is_fatal: no other recording would fare better.
+    """
+
+    recording: _Recording
     error: UserError | None = None
+    is_fatal: bool = False
+
+
+class _Queue:
+    """What is on its way through an engine, in order: windows, and the ends of recordings between them."""
+
+    def __init__(self, pieces: Iterator[_Heard | _End], most_s: float) -> None:
+        self._pieces = pieces
+        self._most_s = most_s
+        self._sent: deque[_Heard | _End] = deque()
+        self._unsent: _Heard | None = None
+        self._seconds = 0.0
+
+    def requests(self) -> Iterator[Request]:
+        """Until `most_s` seconds of sound wait for their answers; an engine that reads no further sees no end."""
+        while self._seconds < self._most_s and (piece := self._read()):
+            self._sent.append(piece)
+            if isinstance(piece, _Heard):
+                self._seconds += piece.window.waveform.duration_s
+                yield piece.request
+
+    def answered(self) -> _Heard:
+        """The first window on its way, which is there now."""
+        piece = self._sent.popleft()
+        if isinstance(piece, _End):
+            raise RuntimeError("the engine gave an answer that nobody asked for")
+        self._seconds -= piece.window.waveform.duration_s
+        return piece
+
+    def ends(self) -> Iterator[_End]:
+        """Those with no window on its way before them; where none is on its way at all, the next is looked for."""
+        while piece := self._sent[0] if self._sent else self._read():
+            if isinstance(piece, _Heard):
+                self._unsent = None if self._sent else piece
+                return
+            if self._sent:
+                self._sent.popleft()
+            yield piece
+
+    @property
+    def goes_on(self) -> bool:
+        """After `ends`: whether there is anything left to ask."""
+        return self._unsent is not None
+
+    def _read(self) -> _Heard | _End | None:
+        piece, self._unsent = self._unsent, None
+        return piece or next(self._pieces, None)
 
 
 def recognise(
     engine: Engine,
     recordings: Iterable[Source],
     task: Task,
+    cuts: Cuts,
     *,
     sampling: Sampling,
     fallback: Fallback,
-    window_s: float,
     watch: Watch = NOBODY,
 ) -> Iterator[Result]:
-    """Each recording's words, as soon as they are complete; at most a few batches of windows are held at a time."""
-    pieces = _pieces(engine, recordings, task, window_s)
-    for pool in _pools(pieces, engine.batch_size):
-        requests = [_request(piece.recording, piece.window, task) for piece in pool if piece.window]
-        attempts = iter(answer_with_fallback(engine, requests, sampling, fallback))
-        for piece in pool:
-            if piece.window:
-                segment = _add(piece.recording, piece.window, next(attempts))
-                if watch.segment:
-                    watch.segment(piece.recording.path, segment)
-            elif piece.error is None:
-                yield _result(piece.recording)
-            elif watch.refused:
-                watch.refused(piece.recording.path, piece.error)
-            else:
-                raise piece.error
+    """Each recording's words, as soon as they are complete.
+
+    Recordings are decoded while the engine asks for more, at most two of its batches of whole windows ahead of its
+    answers; a window that has to be tried again is, before the next answer is taken.
+    """
+    queue = _Queue(_pieces(engine, recordings, task, cuts, watch), 2 * engine.batch_size * units.WINDOW_S)
+    yield from _results(queue, watch)
+    while queue.goes_on:
+        for answer in engine.generate(queue.requests(), sampling):
+            heard = queue.answered()
+            segment = _add(heard, try_again(engine, heard.request, answer, sampling, fallback))
+            if watch.segment:
+                watch.segment(heard.recording.path, segment)
+            yield from _results(queue, watch)
+
+
+def _results(queue: _Queue, watch: Watch) -> Iterator[Result]:
+    for end in queue.ends():
+        if end.error is None:
+            yield _result(end.recording)
+        elif watch.refused and not end.is_fatal:
+            watch.refused(end.recording.path, end.error)
+        else:
+            raise end.error
 
 
 def language_probabilities(
@@ -122,77 +213,72 @@ def path_of(recording: Source) -> str | None:
     return str(recording) if isinstance(recording, str | Path) else None
 
 
-def _pieces(engine: Engine, recordings: Iterable[Source], task: Task, window_s: float) -> Iterator[_Piece]:
+def _pieces(
+    engine: Engine, recordings: Iterable[Source], task: Task, cuts: Cuts, watch: Watch
+) -> Iterator[_Heard | _End]:
     for source in recordings:
         recording = _Recording(path_of(source), None if task.language == "auto" else task.language)
-        for window in _windows(source, window_s):
+        windows = stream_windows(source, longest_s=cuts.longest_s, voice=cuts.voice)
+        for window in _until_error(windows):
             if isinstance(window, UserError):
-                yield _Piece(recording, error=window)
+                yield _End(recording, window)
                 break
             if recording.language is None:
-                recording.language, recording.probability = _likeliest_language(engine, window, task)
-            recording.duration_s += window.waveform.duration_s
-            yield _Piece(recording, window)
+                try:
+                    _find_language(engine, recording, window, task, watch)
+                except UserError as error:
+                    yield _End(recording, error, is_fatal=True)
+                    return
+            yield _Heard(recording, window, Request(task.prompt(recording.language), (window.waveform,)))
         else:
-            yield _Piece(recording)
+            recording.duration_s = windows.duration_s
+            yield _End(recording)
 
 
-def _windows(source: Source, window_s: float) -> Iterator[Window | UserError]:
+def _until_error(windows: Windows) -> Iterator[Window | UserError]:
     """A recording's windows; what is wrong with it comes last. What is wrong with the engine is not caught here."""
     try:
-        yield from stream_windows(source, longest_s=window_s)
+        yield from windows
     except UserError as error:
         yield error
 
 
-def _likeliest_language(engine: Engine, window: Window, task: Task) -> tuple[str, float]:
+def _find_language(engine: Engine, recording: _Recording, window: Window, task: Task, watch: Watch) -> None:
     try:
         named = language_probabilities(engine, window.waveform, HEARD, task.instruction)
     except UserError as error:
         raise UserError(f"cannot find out the language: {error}, or name the language") from error
-    return next(iter(named.items()))
+    recording.language, recording.probability = next(iter(named.items()))
+    if watch.language:
+        watch.language(recording.path, recording.language)
 
 
-def _pools(pieces: Iterator[_Piece], batch_size: int) -> Iterator[list[_Piece]]:
-    """Pieces in order, as many at a time as make full batches without holding more than a batch of 30 s windows."""
-    pool: list[_Piece] = []
-    seconds = 0.0
-    for piece in pieces:
-        pool.append(piece)
-        seconds += piece.window.waveform.duration_s if piece.window else 0.0
-        if seconds >= batch_size * units.WINDOW_S or len(pool) >= _POOL * batch_size:
-            yield pool
-            pool, seconds = [], 0.0
-    if pool:
-        yield pool
-
-
-def _request(recording: _Recording, window: Window, task: Task) -> Request:
-    return Request(task.prompt(recording.language), (window.waveform,))
-
-
-def _add(recording: _Recording, window: Window, attempt: Attempt) -> Segment:
+def _add(heard: _Heard, attempt: Attempt) -> Segment:
     answer = attempt.answer
     text = _TAG.sub("", answer.text, count=1).strip()  # a tag that the model repeats is no word
     segment = Segment(
-        start_s=window.start_s,
-        end_s=window.end_s,
+        start_s=heard.window.start_s,
+        end_s=heard.window.end_s,
         text=drop_loop(text) if answer.finish_reason == "length" else text,
         logprob=mean_logprob(answer),
         num_tokens=answer.num_tokens,
         temperature=attempt.temperature,
         compression_ratio=compression_ratio(answer.text),
+        speech_probability=heard.window.speech_probability,
+        tokens=answer.tokens,
     )
-    recording.segments.append(segment)
-    recording.cut_off |= answer.finish_reason == "length"
+    heard.recording.segments.append(segment)
+    heard.recording.cut_off |= answer.finish_reason == "length"
     return segment
 
 
 def _result(recording: _Recording) -> Result:
-    joint = "" if recording.language in UNSPACED else " "
+    text = ""
+    for segment in recording.segments:
+        text += segment_delta(segment, not text, recording.language)
     return Result(
         path=recording.path,
-        text=joint.join(segment.text for segment in recording.segments if segment.text),
+        text=text,
         duration_s=recording.duration_s,
         num_tokens=sum(segment.num_tokens for segment in recording.segments),
         finish_reason="length" if recording.cut_off else "stop",

@@ -1,51 +1,56 @@
-"""A long recording in pieces that the encoder can hear, cut where it is quietest, as it is decoded."""
+"""A long recording in pieces that the encoder can hear, as it is decoded: stretches of speech, or all of it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from auricle import units
 from auricle.audio.load import Waveform, blocks
 from auricle.audio.source import Source
+from auricle.audio.speech_windows import speech_windows
+from auricle.audio.voice_activity import VoiceActivity
+from auricle.audio.window import Window, quietest, shortest_rest
 from auricle.errors import UserError
 
-_SEARCH_SAMPLES = 5 * units.SAMPLE_RATE  # the cut lies in the last 5 s of a full window
-_QUIET_SAMPLES = units.SAMPLE_RATE // 10  # at the centre of the quietest 100 ms
-_LAST_SAMPLES = units.SAMPLE_RATE  # the rest is never shorter than 1 s, or a quarter of a short window
 
+class Windows(Iterator[Window]):
+    """A recording's windows, in order, each as soon as enough is decoded to know where it ends."""
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A piece of a recording, and where in it the piece begins (samples at 16 kHz)."""
-
-    start_sample: int
-    waveform: Waveform
+    def __init__(self, source: Source, longest: int, voice: VoiceActivity | None) -> None:
+        self._num_samples = 0
+        parts = self._counted(source)
+        self._windows = _cut(parts, longest) if voice is None else speech_windows(parts, voice, longest)
 
     @property
-    def start_s(self) -> float:
-        """Where the piece begins, in seconds."""
-        return self.start_sample / units.SAMPLE_RATE
+    def duration_s(self) -> float:
+        """How much is decoded so far; after the last window, the length of the recording."""
+        return self._num_samples / units.SAMPLE_RATE
 
-    @property
-    def end_s(self) -> float:
-        """Where the next piece begins, in seconds."""
-        return self.start_s + self.waveform.duration_s
+    def __next__(self) -> Window:
+        return next(self._windows)
+
+    def _counted(self, source: Source) -> Iterator[np.ndarray]:
+        for block in blocks(source):
+            self._num_samples += len(block)
+            yield block
 
 
-def stream_windows(source: Source, *, longest_s: float = units.WINDOW_S) -> Iterator[Window]:
-    """The windows of `cut_windows(load(source))`, each as soon as enough is decoded to know where it ends.
+def stream_windows(source: Source, *, longest_s: float = units.WINDOW_S, voice: VoiceActivity | None = None) -> Windows:
+    """A recording in windows, as it is decoded.
 
-    Holds one window and a second more in memory, however long the recording is.
+    Without `voice`: those of `cut_windows(load(source))`, which hold all of it, cut at quiet points. With it: one for
+    every stretch of speech, cut at quiet points where it is longer than a window; silence has none. Either way a window
+    and a few seconds more are in memory, however long the recording is.
 
     Args:
         source: as for `load`.
-        longest_s: no window is longer; 1 to 30 s.
+        longest_s: no window's sound is longer; 1 to 30 s.
+        voice: what counts as speech; None takes everything.
 
     Raises:
         UserError: as `load`, when the reading comes to what is wrong; or longest_s is out of range, at once.
     """
-    return _cut(blocks(source), _longest_samples(longest_s))
+    return Windows(source, _longest_samples(longest_s), voice)
 
 
 def cut_windows(waveform: Waveform, *, longest_s: float = units.WINDOW_S) -> list[Waveform]:
@@ -62,31 +67,23 @@ def _longest_samples(longest_s: float) -> int:
 def _cut(parts: Iterable[np.ndarray], longest: int) -> Iterator[Window]:
     start = 0
     for samples in cut_parts(parts, longest):
-        yield Window(start, Waveform(samples))
-        start += len(samples)
+        end = start + len(samples)
+        yield Window(start, end, Waveform(samples))
+        start = end
 
 
 def cut_parts(parts: Iterable[np.ndarray], longest: int) -> Iterator[np.ndarray]:
     """Samples in parts of any size -> pieces; where the cuts lie depends on the samples alone."""
-    last = min(_LAST_SAMPLES, longest // 4)
+    last = shortest_rest(longest)
     rest = np.zeros(0, np.float32)
     for part in parts:
         rest = np.concatenate([rest, part]) if len(rest) else part
         while len(rest) >= longest + last:
-            end = _quietest(rest[:longest], longest)
+            end = quietest(rest[:longest], longest)
             yield rest[:end]
             rest = rest[end:]
     while len(rest) > longest:
-        end = _quietest(rest[: len(rest) - last], longest)
+        end = quietest(rest[: len(rest) - last], longest)
         yield rest[:end]
         rest = rest[end:]
     yield rest
-
-
-def _quietest(samples: np.ndarray, longest: int) -> int:
-    """The centre of the quietest 100 ms of the end: the last 5 s, or half a window where that is less."""
-    first = len(samples) - min(_SEARCH_SAMPLES, longest // 2)
-    power = np.square(samples[first:], dtype=np.float64)
-    energy = np.cumsum(np.concatenate(([0.0], power)))
-    quiet = energy[_QUIET_SAMPLES:] - energy[:-_QUIET_SAMPLES]
-    return first + int(quiet.argmin()) + _QUIET_SAMPLES // 2

@@ -19,7 +19,7 @@ from auricle.errors import UserError
 
 if TYPE_CHECKING:
     from auricle.assistant import Fallback, Result, Segment, Watch
-    from auricle.audio import Source
+    from auricle.audio import Source, VoiceActivity
 
 Files = Annotated[
     list[str],
@@ -31,10 +31,19 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object per recordin
 
 @dataclass(frozen=True)
 class WindowFlags:
-    """How long recordings are cut, and what happens to a window that came out as a loop."""
+    """Where recordings are cut, and what happens to a window that came out as a loop."""
 
     initial_prompt: Annotated[str, typer.Option(help="Text before every window: names, spellings.")] = ""
     window_s: Annotated[float, typer.Option("--window", help="Longest window, 1 to 30 s; one segment each.")] = 30.0
+    no_vad: Annotated[
+        bool, typer.Option("--no-vad", help="Hear silence too, cut at quiet points, not at pauses of speech.")
+    ] = False
+    vad_threshold: Annotated[
+        float | None, typer.Option(help="Speech begins at this probability: 0.3; noise may need more.")
+    ] = None
+    min_silence_s: Annotated[
+        float | None, typer.Option("--min-silence", help="Shortest pause between two segments: 0.5 s.")
+    ] = None
     no_fallback: Annotated[bool, typer.Option("--no-fallback", help="Never try a looping window again.")] = False
     compression_ratio_threshold: Annotated[
         float | None, typer.Option(help="A text that zlib shrinks more than this (2.4) is a loop, and is tried again.")
@@ -42,6 +51,20 @@ class WindowFlags:
     logprob_threshold: Annotated[
         float | None, typer.Option(help="Try again below this average log-probability per token, for example -1.")
     ] = None
+
+    def voice(self) -> "VoiceActivity | None":
+        """What counts as speech; None hears everything."""
+        from auricle.audio import VoiceActivity
+
+        given = {"threshold": self.vad_threshold, "min_silence_s": self.min_silence_s}
+        changed = {name: value for name, value in given.items() if value is not None}
+        if not self.no_vad:
+            return VoiceActivity(**changed)
+        if changed:
+            raise UserError(
+                "--no-vad looks for no speech, so --vad-threshold and --min-silence have no effect; leave it out"
+            )
+        return None
 
     def fallback(self) -> "Fallback":
         """When a window is tried again."""
@@ -111,6 +134,7 @@ def transcribe(
 ) -> None:
     """Write down what is said in recordings of any length."""
     sources, sampling, fallback = _sources(files), decoding.over(Sampling()), windows.fallback()
+    voice = windows.voice()
     show = output.printer(len(files))
     assistant = model.load()
     with _watching() as watch:
@@ -120,6 +144,7 @@ def transcribe(
             initial_prompt=windows.initial_prompt,
             sampling=sampling,
             fallback=fallback,
+            voice=voice,
             window_s=windows.window_s,
             watch=watch,
         )
@@ -139,6 +164,7 @@ def translate(
 ) -> None:
     """Translate what is said in recordings of any length."""
     sources, sampling, fallback = _sources(files), decoding.over(Sampling()), windows.fallback()
+    voice = windows.voice()
     show = output.printer(len(files))
     assistant = model.load()
     with _watching() as watch:
@@ -149,6 +175,7 @@ def translate(
             initial_prompt=windows.initial_prompt,
             sampling=sampling,
             fallback=fallback,
+            voice=voice,
             window_s=windows.window_s,
             watch=watch,
         )

@@ -7,7 +7,20 @@ from typing import TextIO
 
 import typer
 
-from auricle.cli import answering, assemble, bench, chat, data, datasets, evaluate, export, info, preferences, train
+from auricle.cli import (
+    answering,
+    assemble,
+    bench,
+    chat,
+    data,
+    datasets,
+    evaluate,
+    export,
+    info,
+    preferences,
+    serve,
+    train,
+)
 from auricle.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +34,7 @@ app.command("transcribe")(answering.transcribe)
 app.command("translate")(answering.translate)
 app.command("ask")(answering.ask)
 app.command("chat")(chat.chat)
+app.command("serve", context_settings={"allow_extra_args": True})(serve.serve)
 app.command("info")(info.info)
 app.command("bench")(bench.bench)
 app.command("export")(export.export)

@@ -2,9 +2,10 @@
 
 from auricle.engines.interface import Engine, Request
 from auricle.engines.native import NativeEngine
-from auricle.engines.open import ENGINES, open_engine
+from auricle.engines.open import ENGINES, open_engine, open_service
 from auricle.engines.service import Service, Session
 from auricle.engines.ticket import GivenUpError, Piece, Ticket
+from auricle.engines.upstream import UpstreamError
 
 __all__ = [
     "ENGINES",
@@ -16,5 +17,7 @@ __all__ = [
     "Service",
     "Session",
     "Ticket",
+    "UpstreamError",
     "open_engine",
+    "open_service",
 ]

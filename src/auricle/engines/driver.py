@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
@@ -15,7 +16,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Stepper(Protocol):
-    """Answers many requests at once, a token each at every step. Only `prepare` may be called from any thread."""
+    """Answers many requests at once, a token each at every step. Only `prepare` may be called from any thread.
+
+    One that has `num_running`, `num_waiting` and `cache_stats()` is asked for them by `Driver`, from any thread.
+    """
 
     defaults: Sampling
     batch_size: int
@@ -48,6 +52,14 @@ class Stepper(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Something for the model's thread; `fail` where it cannot be done any more."""
+
+    run: Callable[[], None]
+    fail: Callable[[Exception], None]
+
+
 class Driver:
     """A stepper as a `Service`. An error of the model fails the requests that ran, and the next ones are answered."""
 
@@ -55,9 +67,10 @@ class Driver:
         self.stepper = stepper
         self.defaults = stepper.defaults
         self.batch_size = stepper.batch_size
-        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._tickets: set[Ticket] = set()
-        self._closing = False
+        self._calls: SimpleQueue[_Call] = SimpleQueue()
+        self._tickets: set[Ticket] = set()  # of the model's thread alone
+        self._closed = False
+        self._lock = threading.Lock()  # nothing is handed in after `close` emptied the queue
         self._thread = threading.Thread(target=self._run, name="auricle-model", daemon=True)
         self._thread.start()
 
@@ -66,7 +79,9 @@ class Driver:
 
         Raises:
             UserError: it cannot be answered.
+            RuntimeError: the driver is closed.
         """
+        self._require_open()
         prepared, ticket = self.stepper.prepare(request, sampling), Ticket()
 
         def add() -> None:
@@ -74,52 +89,99 @@ class Driver:
                 self._tickets.add(ticket)
                 self.stepper.add(prepared, sampling, index, ticket)
 
-        self._calls.put(add)
+        self._call(_Call(add, ticket.fail))
         return ticket
 
     def score(self, request: Request, continuations: Sequence[str]) -> list[float]:
-        """As `Engine.score`, between two steps of the others."""
+        """As `Engine.score`, between two steps of the others.
+
+        Raises:
+            UserError: it cannot be scored.
+            RuntimeError: the driver is closed, or was meanwhile.
+        """
         future: Future[list[float]] = Future()
 
         def score() -> None:
-            try:
-                future.set_result(self.stepper.score(request, continuations))
-            except Exception as error:
-                future.set_exception(error)
+            future.set_result(self.stepper.score(request, continuations))
 
-        self._calls.put(score)
+        self._call(_Call(score, future.set_exception))
         return future.result()
 
+    @property
+    def num_running(self) -> int:
+        """Requests that are being answered."""
+        return getattr(self.stepper, "num_running", 0)
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests that wait for room."""
+        return self._calls.qsize() + getattr(self.stepper, "num_waiting", 0)
+
+    @property
+    def max_model_len(self) -> int | None:
+        """Tokens of a prompt and its answer together, where the stepper tells."""
+        return getattr(self.stepper, "max_model_len", None)
+
+    def cache_stats(self) -> dict[str, float]:
+        """Counters of what the stepper remembers, by name; empty where it remembers nothing."""
+        stats: Callable[[], dict[str, float]] = getattr(self.stepper, "cache_stats", dict)
+        return stats()
+
     def close(self) -> None:
-        """Stop the thread; requests still on their way fail."""
-        self._closing = True
-        self._calls.put(lambda: None)
+        """Stop the thread; requests still on their way fail. A second call changes nothing."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._calls.put(_Call(lambda: None, lambda error: None))  # wakes the thread
         self._thread.join()
-        self._fail(RuntimeError("the engine was closed"))
+
+    def _call(self, call: _Call) -> None:
+        with self._lock:
+            self._require_open()
+            self._calls.put(call)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise _closed_error()
 
     def _run(self) -> None:
         busy = False
-        while not self._closing:
+        while not self._closed:
             try:
                 self._take(wait=not busy)
-                busy = self.stepper.step()
+                busy = not self._closed and self.stepper.step()
             except Exception as error:
                 _LOG.exception("the model failed; the requests that ran are given up")
-                self.stepper.abandon()
-                self._fail(error)
+                self._give_up(error)
                 busy = False
+            self._tickets = {ticket for ticket in self._tickets if not ticket.done and not ticket.cancelled}
+        self._give_up(_closed_error())
+        while not self._calls.empty():
+            self._calls.get().fail(_closed_error())
 
     def _take(self, *, wait: bool) -> None:
         """All calls that arrived; at least one where nothing else is to be done."""
         try:
             call = self._calls.get(block=wait)
             while True:
-                call()
+                try:
+                    call.run()
+                except Exception as error:
+                    call.fail(error)
                 call = self._calls.get_nowait()
         except Empty:
             return
 
-    def _fail(self, error: Exception) -> None:
+    def _give_up(self, error: Exception) -> None:
+        """All requests that were taken in fail."""
         tickets, self._tickets = self._tickets, set()
         for ticket in tickets:
             ticket.fail(error)
+        try:
+            self.stepper.abandon()
+        except Exception:
+            _LOG.exception("the model's requests could not be given up")
+
+
+def _closed_error() -> RuntimeError:
+    return RuntimeError("the engine was closed")

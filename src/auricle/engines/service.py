@@ -126,6 +126,11 @@ class Session:
         for ticket in tickets:
             ticket.cancel()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for it any more; work beside the engine may look."""
+        return self._cancelled
+
     def _tickets(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Ticket]:
         for index, request in enumerate(requests):
             yield self.submit(request, sampling, index)

@@ -26,8 +26,8 @@ class Ticket:
     def __init__(self) -> None:
         self._inbox: SimpleQueue[Piece | Answer | Exception] = SimpleQueue()
         self._cancelled = threading.Event()
-        self._ended = False
-        self._answer: Answer | None = None
+        self._done = threading.Event()
+        self._end: Answer | Exception | None = None  # what the reader found last
 
     # The engine's side.
 
@@ -37,16 +37,24 @@ class Ticket:
 
     def finish(self, answer: Answer) -> None:
         """The whole of it; nothing follows."""
+        self._done.set()
         self._inbox.put(answer)
 
     def fail(self, error: Exception) -> None:
-        """There will be no answer; the reader gets the error raised."""
-        self._inbox.put(error)
+        """There will be no answer; the reader gets the error raised. After the end it changes nothing."""
+        if not self.done:
+            self._done.set()
+            self._inbox.put(error)
 
     @property
     def cancelled(self) -> bool:
         """Whether the work may be dropped: engines look before every step."""
         return self._cancelled.is_set()
+
+    @property
+    def done(self) -> bool:
+        """Whether the engine has finished or failed it."""
+        return self._done.is_set()
 
     # The reader's side.
 
@@ -56,17 +64,16 @@ class Ticket:
         Raises:
             GivenUpError: it was cancelled meanwhile.
         """
-        while not self._ended:
+        while self._end is None:
             got = self._inbox.get()
             if self.cancelled:
                 raise GivenUpError
             if isinstance(got, Piece):
                 yield got
-                continue
-            self._ended = True
-            if isinstance(got, Exception):
-                raise got
-            self._answer = got
+            else:
+                self._end = got
+        if isinstance(self._end, Exception):
+            raise self._end
 
     def answer(self) -> Answer:
         """The whole answer, once it is there.
@@ -76,9 +83,9 @@ class Ticket:
         """
         for _ in self.pieces():
             pass
-        if self._answer is None:
+        if not isinstance(self._end, Answer):  # `pieces` would have raised
             raise GivenUpError
-        return self._answer
+        return self._end
 
     def cancel(self) -> None:
         """Nobody waits any more; a reader that waits is told so. After the end it changes nothing."""

@@ -13,7 +13,7 @@ from auricle import units
 from auricle.conversation import Answer, Sampling
 from auricle.engines.interface import Request
 from auricle.engines.reading import Read, Reader, draw_seed
-from auricle.engines.writing import Writer
+from auricle.engines.writing import Writer, refuse_schema
 from auricle.errors import UserError
 from auricle.text import Tokenizer
 
@@ -44,6 +44,7 @@ class TransformersEngine:
 
         A seeded draw answers them one by one, because rows of a batch share transformers' generator.
         """
+        refuse_schema(sampling, "transformers")
         size = 1 if sampling.temperature > 0 and sampling.seed is not None else self.batch_size
         requests, index = iter(requests), 0
         while True:
@@ -58,6 +59,7 @@ class TransformersEngine:
 
     def stream(self, request: Request, sampling: Sampling) -> Iterator[str]:
         """The pieces of one answer, each as soon as it is certain; beam search has one piece, at its end."""
+        refuse_schema(sampling, "transformers")
         read = self._reader.read(request, sampling)
         if sampling.num_beams > 1:
             return iter([text for answer in self._answer([read], sampling, 0) if (text := answer.text)])

@@ -1,13 +1,11 @@
 """Many continuations of one prompt: it is read once, and every branch goes on from a copy of its cache."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-
-import torch
 
 from auricle.conversation import Sampling
-from auricle.generate.forward import prefill
-from auricle.generate.loop import collect, go_on
+from auricle.generate.forward import read
+from auricle.generate.loop import collect, run
+from auricle.generate.running import RunningBatch
 from auricle.generate.tokens import Generated
 from auricle.model import ModelInput, Qwen2Audio
 from auricle.text import Tokenizer
@@ -40,11 +38,7 @@ def branch(
         raise ValueError(f"branch goes on from one prompt, got {len(inputs.ids)}")
     if sampling.num_beams > 1:
         raise ValueError(f"branches are drawn one by one: got {sampling.num_beams} beams")
-    rows = torch.zeros(num_branches, dtype=torch.int64, device=inputs.ids.device)
-    with torch.inference_mode():
-        logits_BV, cache = prefill(model, inputs)
-        cache.keep(rows)
-        logits_BV = logits_BV[rows]
-    many = replace(inputs, ids=inputs.ids[rows], valid=inputs.valid[rows])  # the sound is in the cache already
-    steps = go_on(model, many, logits_BV, cache, sampling, stop_ids=stop_ids, tokenizer=tokenizer, indices=indices)
+    batch = RunningBatch(model, stop_ids=stop_ids, tokenizer=tokenizer)
+    places = range(num_branches) if indices is None else indices
+    steps = run(batch, read(model, inputs), sampling, [0] * num_branches, places)
     return collect(steps, num_branches, stop_ids)

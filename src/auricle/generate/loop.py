@@ -1,19 +1,16 @@
-"""Prefill once, then one token a row and step until every row has ended or reached its limit.
+"""Whole batches through the running batch: all rows join at once, and each leaves where its answer ends.
 
 Axes: B batch, V vocabulary.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import torch
-
 from auricle.conversation import Sampling
 from auricle.generate.beam import beam_search
-from auricle.generate.forward import advance, prefill
-from auricle.generate.sampler import Sampler
-from auricle.generate.stopping import Stopping
-from auricle.generate.tokens import Generated, Token, alternatives, chosen_logprobs
-from auricle.model import KVCache, ModelInput, Qwen2Audio
+from auricle.generate.forward import Prefilled, read
+from auricle.generate.running import RunningBatch
+from auricle.generate.tokens import Generated, Token
+from auricle.model import ModelInput, Qwen2Audio
 from auricle.text import Tokenizer
 
 
@@ -64,47 +61,20 @@ def stream(
     """
     if sampling.num_beams > 1:
         raise ValueError(f"{sampling.num_beams} beams have no token until the end: call generate")
-    with torch.inference_mode():  # never around a yield: it would leak into the caller
-        logits_BV, cache = prefill(model, inputs)
-    yield from go_on(model, inputs, logits_BV, cache, sampling, stop_ids=stop_ids, tokenizer=tokenizer, indices=indices)
+    batch = RunningBatch(model, stop_ids=stop_ids, tokenizer=tokenizer)
+    rows = range(len(inputs.ids))
+    yield from run(batch, read(model, inputs), sampling, rows, rows if indices is None else indices)
 
 
-def go_on(
-    model: Qwen2Audio,
-    inputs: ModelInput,
-    logits_BV: torch.Tensor,
-    cache: KVCache,
-    sampling: Sampling,
-    *,
-    stop_ids: frozenset[int],
-    tokenizer: Tokenizer | None = None,
-    indices: Sequence[int] | None = None,
+def run(
+    batch: RunningBatch, prompts: Prefilled, sampling: Sampling, rows: Sequence[int], indices: Sequence[int]
 ) -> Iterator[list[Token | None]]:
-    """The answers to prompts that have been read, as `prefill` left them; the cache is used up."""
-    batch, device = len(inputs.ids), inputs.ids.device
-    stopping = [Stopping(stop_ids, sampling.stop, tokenizer) for _ in range(batch)]
-    rows = list(range(batch))  # which prompts the rows still in the cache belong to
-    with torch.inference_mode():
-        sampler = Sampler(sampling, inputs, stop_ids=stop_ids, indices=rows if indices is None else indices)
-        positions_B = inputs.positions[:, -1]
-    for num_left in reversed(range(sampling.max_new_tokens)):
-        with torch.inference_mode():
-            ids_B = sampler.choose(logits_BV)
-            ids, logprobs = ids_B.tolist(), chosen_logprobs(logits_BV, ids_B)
-            top = alternatives(logits_BV, sampling.logprobs)
-        ends = [stopping[row].ends(token_id) for row, token_id in zip(rows, ids, strict=True)]
-        step: list[Token | None] = [None] * batch
-        for row, token in zip(rows, map(Token, ids, logprobs, ends, top), strict=True):
+    """Steps of a batch that nothing else joins; arguments as `RunningBatch.join`'s."""
+    said = batch.join(prompts, sampling, indices, rows=rows)
+    del prompts  # the scores of a whole vocabulary for every prompt
+    while said:
+        step: list[Token | None] = [None] * len(rows)
+        for row, token, _ in said:
             step[row] = token
         yield step
-        going = [place for place, ended in enumerate(ends) if not ended]
-        if not going or not num_left:
-            return
-        with torch.inference_mode():
-            if len(going) < len(rows):
-                kept = torch.tensor(going, device=device)
-                cache.keep(kept)
-                sampler.keep(kept)
-                ids_B, positions_B, rows = ids_B[kept], positions_B[kept], [rows[place] for place in going]
-            positions_B = positions_B + 1
-            logits_BV = advance(model, ids_B, positions_B, cache)
+        said = batch.step()

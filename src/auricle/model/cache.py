@@ -1,6 +1,7 @@
 """Keys and values of the tokens read so far: an argument and a result of the decoder, never its hidden state."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch.nn import functional
@@ -11,9 +12,17 @@ from auricle.model.layers import Attend, causal_mask, dense_attention
 _BLOCK_TOKENS = 64  # the step by which a full cache grows
 
 
+class Cache(Protocol):
+    """What the decoder reads with: each kind keeps what was read in its own way."""
+
+    def attention(self, valid_BT: torch.Tensor) -> list[Attend]:
+        """Make room for the tokens [B, T] and return each layer's attention, which stores them and sees the past."""
+        ...
+
+
 @dataclass(slots=True)
 class KVCache:
-    """One buffer a layer, written in place as tokens are read.
+    """One buffer a layer, written in place as tokens are read: the rows are padded on the left to one length.
 
     keys, values: one [batch, kv_heads, capacity, head_width] a layer; each is replaced on its own, so that growing or
     shrinking never holds the whole cache twice.

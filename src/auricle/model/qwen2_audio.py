@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from auricle.model.audio_encoder import AudioEncoder
-from auricle.model.cache import KVCache, uncached_attention
+from auricle.model.cache import Cache, uncached_attention
 from auricle.model.config import Qwen2AudioConfig
 from auricle.model.decoder import LanguageModel
 from auricle.model.inputs import ModelInput
@@ -47,7 +47,7 @@ class Qwen2Audio(nn.Module):
         return splice(embeddings, is_audio, audio)
 
     def decode(
-        self, embeddings: torch.Tensor, positions: torch.Tensor, valid: torch.Tensor, cache: KVCache | None
+        self, embeddings: torch.Tensor, positions: torch.Tensor, valid: torch.Tensor, cache: Cache | None
     ) -> torch.Tensor:
         """Embeddings [batch, tokens, width] -> hidden states of the same shape; the cache, if any, grows by them."""
         attention = uncached_attention(self.config.text, valid) if cache is None else cache.attention(valid)
@@ -57,7 +57,7 @@ class Qwen2Audio(nn.Module):
         """Hidden states [..., width] -> next-token scores [..., vocabulary]."""
         return self.language_model.lm_head(hidden)
 
-    def forward(self, inputs: ModelInput, cache: KVCache | None = None) -> torch.Tensor:
+    def forward(self, inputs: ModelInput, cache: Cache | None = None) -> torch.Tensor:
         """A batch -> logits [batch, tokens, vocabulary]."""
         embeddings = self.embed(inputs)
         return self.logits(self.decode(embeddings, inputs.positions, inputs.valid, cache))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from auricle.errors import UserError
+from auricle.errors import ContextError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,11 @@ class Prompt:
         """Refuse a prompt that cannot be answered within the model's context.
 
         Raises:
-            UserError: prompt and answer together exceed `max_tokens`.
+            ContextError: prompt and answer together exceed `max_tokens`.
         """
         if len(self.ids) + num_new > max_tokens:
-            raise UserError(
+            raise ContextError(
                 f"prompt too long: {len(self.ids)} tokens and {num_new} to answer, expected at most {max_tokens} "
-                "together; give a shorter recording or lower max_new_tokens"
+                "together; give a shorter recording or lower max_new_tokens",
+                max_tokens - len(self.ids),
             )

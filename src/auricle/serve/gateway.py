@@ -18,6 +18,7 @@ class Gateway:
     settings: limits and names.
     decoder: bytes of a file -> sound, in a process with limits.
     media: `audio_url` -> bytes.
+    num_live: live connections that are open; each piece of their work has a turn of its own.
     """
 
     def __init__(self, service: Service, settings: ServeSettings) -> None:
@@ -26,7 +27,8 @@ class Gateway:
         self.admission = Admission(max_concurrency=settings.max_concurrency, max_queue=settings.max_queue)
         self.decoder = Decoder(settings)
         self.media = Media(settings)
-        self.metrics = Metrics(self.admission)
+        self.metrics = Metrics(self.admission, service)
+        self.num_live = 0
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def enter(self) -> Visit:
@@ -36,9 +38,13 @@ class Gateway:
             ApiError: 429, too many wait; 503, the server is stopping.
         """
         await self.admission.enter()
-        if self._limiter is None:  # belongs to the event loop
-            self._limiter = anyio.CapacityLimiter(2 * self.settings.max_concurrency)
-        return Visit(self.admission, self.service, self._limiter)
+        try:
+            if self._limiter is None:  # belongs to the event loop
+                self._limiter = anyio.CapacityLimiter(2 * self.settings.max_concurrency)
+            return Visit(self.admission, self.metrics.service, self._limiter)
+        except BaseException:
+            self.admission.leave()
+            raise
 
     def close(self) -> None:
         """Give back the engine and the decoder's process."""

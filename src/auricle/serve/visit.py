@@ -34,14 +34,21 @@ class Visit:
 
     async def run(self, client: HTTPConnection, work: Callable[[], T]) -> T:
         """The result of blocking work in a thread; where the client leaves meanwhile the session is cancelled."""
-        watcher = asyncio.ensure_future(self._watch(client))
+        watcher = asyncio.ensure_future(self._watch(client)) if isinstance(client, Request) else None
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
+            return await self._in_thread(work)
+        except asyncio.CancelledError:
+            self.session.cancel()  # the thread that is left behind ends soon
+            raise
         finally:
-            watcher.cancel()
+            if watcher is not None:
+                watcher.cancel()
 
     async def stream(self, items: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
-        """The items of a blocking iterator, which runs in a thread, at most a few ahead of the client."""
+        """The items of a blocking iterator, which runs in a thread, at most a few ahead of the client.
+
+        Where nobody wants more of them, the session is cancelled and the iterator closed.
+        """
         iterator: Iterator[T] | None = None
         end = object()
 
@@ -51,8 +58,14 @@ class Visit:
                 iterator = items()
             return next(iterator, end)
 
-        while (item := await anyio.to_thread.run_sync(following, limiter=self._limiter)) is not end:
-            yield item
+        try:
+            while (item := await self._in_thread(following)) is not end:
+                yield item
+        except BaseException:
+            self.session.cancel()
+            with suppress(ValueError):  # it runs in a thread that is left behind, and ends there
+                getattr(iterator, "close", lambda: None)()
+            raise
 
     def leave(self) -> None:
         """Cancel what is still on its way and give the turn back; a second call changes nothing."""
@@ -67,9 +80,12 @@ class Visit:
     async def __aexit__(self, *error: object) -> None:
         self.leave()
 
-    async def _watch(self, client: HTTPConnection) -> None:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
+
+    async def _watch(self, client: Request) -> None:
         with suppress(RuntimeError):
-            while isinstance(client, Request) and not await client.is_disconnected():
+            while not await client.is_disconnected():
                 await asyncio.sleep(_WATCH_S)
             self.session.cancel()
 

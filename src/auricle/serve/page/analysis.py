@@ -1,0 +1,159 @@
+"""The analysis tab: recordings, a question, an answer that streams, and further questions."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from auricle import units
+from auricle.assistant import question_about
+from auricle.assistant.chat import Turn
+from auricle.audio import Waveform
+from auricle.conversation import Sampling
+from auricle.engines import GivenUpError, Request
+from auricle.errors import UserError
+from auricle.serve.page.parts import Said, tell
+from auricle.serve.page.picture import Heard, draw
+from auricle.serve.page.stay import Stay, Stays, sentence
+from auricle.serve.page.uploads import Uploads
+
+TAB = "analysis"
+_KEPT_TURNS = 20  # older ones are forgotten, with their recordings
+_KEPT_S = 1200  # seconds of recordings that a browser session may hold in memory
+QUESTIONS = (
+    "What is said?",
+    "Who speaks, and in which mood?",
+    "Which sounds can be heard?",
+    "Summarise the recording.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What has been said in one browser session.
+
+    turns: oldest first. files: those that have been heard, so that a further question does not send them again.
+    """
+
+    turns: tuple[Turn, ...] = ()
+    files: frozenset[str] = frozenset()
+
+    def request(self, question: str, heard: tuple[Waveform, ...]) -> Request:
+        """The next turn after all the others."""
+        past = [message for turn in self.turns for message in turn.messages]
+        audios = [audio for turn in self.turns for audio in turn.recordings]
+        return Request((*past, *question_about(question, len(heard))), (*audios, *heard))
+
+    def with_turn(self, turn: Turn, files: tuple[str, ...]) -> "Conversation":
+        """Longer by a turn; the oldest go where it grows too large."""
+        turns = (*self.turns, turn)[-_KEPT_TURNS:]
+        while len(turns) > 1 and sum(a.duration_s for turn in turns for a in turn.recordings) > _KEPT_S:
+            turns = turns[1:]
+        return Conversation(turns, self.files | set(files))
+
+    @property
+    def said(self) -> list[Said]:
+        """For the chat window."""
+        return [line for turn in self.turns for line in lines(turn.text, len(turn.recordings), turn.answer)]
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """All recordings of a turn are decoded."""
+
+    heard: tuple[Waveform, ...]
+    pictures: str
+
+
+def lines(question: str, num_recordings: int, answer: str) -> list[Said]:
+    """One turn for the chat window."""
+    about = f"\n({num_recordings} recording{'s' if num_recordings > 1 else ''})" if num_recordings else ""
+    return [{"role": "user", "content": question + about}, {"role": "assistant", "content": answer}]
+
+
+def settings(defaults: Sampling, temperature: float, max_tokens: float) -> Sampling:
+    """The model's own, with what the person chose; greedy where the temperature is 0."""
+    return replace(defaults, temperature=float(temperature), max_new_tokens=int(max_tokens), num_beams=1)
+
+
+def answered(
+    stay: Stay, uploads: Uploads, past: Conversation, question: str, files: tuple[str, ...], sampling: Sampling
+) -> Iterator[Listened | str]:
+    """First what was listened to, then the pieces of the answer; blocks."""
+    if not question.strip():
+        raise UserError("type a question first")
+    if not files and not past.turns:
+        raise UserError("add a recording first")
+    heard, pictures = [], []
+    for path in files:
+        noted = Heard()
+        heard.append(uploads.whole(path, stay, noted))
+        pictures.append(draw(noted, path.rsplit("/", 1)[-1]))
+    yield Listened(tuple(heard), "".join(pictures))
+    yield from stay.visit.session.stream(past.request(question, tuple(heard)), sampling)
+
+
+class Analysis:
+    """The handlers behind the tab's controls."""
+
+    def __init__(self, stays: Stays, uploads: Uploads, defaults: Sampling) -> None:
+        self._stays = stays
+        self._uploads = uploads
+        self._defaults = defaults
+
+    async def ask(
+        self,
+        question: str,
+        files: list[str] | None,
+        recorded: str | None,
+        past: Conversation,
+        temperature: float,
+        max_tokens: float,
+        request: gr.Request,
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Answer; updates of (chat, question, pictures, status, conversation)."""
+        skip = gr.skip()
+        question = question or ""
+        new = tuple(path for path in (*(files or ()), *([recorded] if recorded else ())) if path not in past.files)
+        listened, said = Listened((), ""), ""
+        yield past.said, skip, skip, tell("Waiting for a turn …"), skip
+        try:
+            sampling = settings(self._defaults, temperature, max_tokens)
+            async with self._stays.stay(str(request.session_hash), TAB) as stay:
+                yield skip, skip, skip, tell("Listening …" if new else "Answering …"), skip
+                async for item in stay.visit.stream(
+                    lambda: answered(stay, self._uploads, past, question, new, sampling)
+                ):
+                    if isinstance(item, Listened):
+                        listened = item
+                        shown = item.pictures or skip
+                        chat = past.said + lines(question, len(item.heard), "")[:1]
+                        yield chat, "", shown, tell("Answering …" + _warning(item.heard)), skip
+                    else:
+                        said += item
+                        yield past.said + lines(question, len(listened.heard), said), skip, skip, skip, skip
+        except Exception as error:
+            if not said:
+                yield past.said, question, skip, tell(sentence(error), alarm=not isinstance(error, GivenUpError)), skip
+                return
+            status = tell(sentence(error), alarm=not isinstance(error, GivenUpError))
+        else:
+            status = tell("Done." + _warning(listened.heard))
+        now = past.with_turn(Turn(question, listened.heard, said), new)
+        yield now.said, skip, skip, status, now
+
+    async def stop(self, request: gr.Request) -> None:
+        """End the answer; what was said so far stays."""
+        self._stays.stop(str(request.session_hash), TAB)
+
+    async def clear(self, request: gr.Request) -> tuple[Any, ...]:
+        """Forget everything; values of (chat, question, pictures, status, conversation, files, recorded)."""
+        self._stays.stop(str(request.session_hash), TAB)
+        return [], "", "", tell("Cleared."), Conversation(), None, None
+
+
+def _warning(heard: tuple[Waveform, ...]) -> str:
+    if all(waveform.duration_s <= units.WINDOW_S for waveform in heard):
+        return ""
+    return f" The model was trained to answer about {units.WINDOW_S} s at a time; expect weaker answers."
