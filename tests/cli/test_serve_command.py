@@ -52,7 +52,20 @@ def test_nothing_said_is_safe(run_cli: Run, told: list[Any], monkeypatch: pytest
 def test_every_flag_arrives(run_cli: Run, told: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     flags = ["--host", "::1", "--port", "0", "--api-key", "sk-1", "--allow-local-media", tmp_path, "--no-page"]
     flags += ["--max-upload-mb", "7", "--max-body-mb", "8", "--max-duration", "9", "--max-concurrency", "3"]
-    flags += ["--max-queue", "0", "--drain-timeout", "5", "--engine", "vllm", "--model", tmp_path, "--dtype", "float32"]
+    flags += [
+        "--max-queue",
+        "0",
+        "--max-live",
+        "9",
+        "--drain-timeout",
+        "5",
+        "--engine",
+        "vllm",
+        "--model",
+        tmp_path,
+        "--dtype",
+        "float32",
+    ]
     flags += ["--device", "cpu", "--batch-size", "4", "--revision", "main", "--upstream", "http://a/v1"]
     flags += ["--upstream", "http://b/v1", "--", "--tensor-parallel-size", "2"]
     assert run_cli("serve", *flags) == (0, "", "")
@@ -70,6 +83,7 @@ def test_every_flag_arrives(run_cli: Run, told: list[Any], tmp_path: Path, monke
         max_duration_s=9,
         max_concurrency=3,
         max_queue=0,
+        max_live=9,
         drain_timeout_s=5,
     )
     assert options == {

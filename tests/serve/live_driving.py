@@ -35,6 +35,9 @@ def silence(seconds: float) -> bytes:
     return tone(seconds, level=0.0)
 
 
+TURN = [silence(0.5), tone(1.0), silence(0.8)]
+
+
 def result(text: str, *, segments: tuple[tuple[float, float, str], ...] = ()) -> Result:
     """A transcript; one segment unless told."""
     parts = segments or ((0.0, 1.0, text),)

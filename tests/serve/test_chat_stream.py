@@ -154,6 +154,7 @@ def test_a_client_that_leaves_takes_its_work_along(serve: Callable[..., Running]
     until(lambda: service.tickets and service.tickets[0].cancelled, within_s=2)
     until(lambda: service.dropped == service.tickets)
     until(lambda: started.gateway.admission.running == 0)
+    until(lambda: b'status="499"' in started.gateway.metrics.text())
 
 
 def test_a_client_of_the_real_model_that_leaves_takes_its_work_along(server: Running, client: openai.OpenAI):

@@ -17,7 +17,7 @@ from auricle.assistant.chat import Turn
 from auricle.audio import Waveform, load
 from auricle.conversation import Audio, Message, Sampling
 from auricle.serve.errors import ApiError
-from auricle.serve.page.analysis import Analysis, Conversation
+from auricle.serve.page.analysis import Analysis, Conversation, lines
 from auricle.serve.page.stay import sentence
 from auricle.serve.page.transcription import TRANSCRIBE, TRANSLATE, Transcription
 
@@ -193,6 +193,11 @@ def test_clear_forgets(desk: Any):
     chat, question, pictures, status, past, files, recorded = at.run(lambda: analysis(at).clear(request()))
     assert (chat, question, pictures, past, files, recorded) == ([], "", "", Conversation(), None, None)
     assert "Cleared." in status
+
+
+def test_words_are_no_markup_in_the_chat_window():
+    shown = lines("<b>a</b> & b", 0, "<img src=x>")
+    assert [line["content"] for line in shown] == ["&lt;b&gt;a&lt;/b&gt; &amp; b", "&lt;img src=x&gt;"]
 
 
 def test_a_conversation_does_not_grow_for_ever():

@@ -24,6 +24,9 @@ class ServedModelFlags:
     dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or auto.")] = "auto"
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto"
     batch_size: Annotated[int, typer.Option("--batch-size", help="How many windows of 30 s are answered at once.")] = 8
+    cache_mb: Annotated[
+        int | None, typer.Option("--cache-mb", help="To keep of recordings and conversations heard; 0 keeps nothing.")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class LimitFlags:
     max_duration: Annotated[float, typer.Option("--max-duration", help="Of one recording, in seconds.")] = 4 * 3600
     max_concurrency: Annotated[int, typer.Option("--max-concurrency", help="Requests worked on at once.")] = 32
     max_queue: Annotated[int, typer.Option("--max-queue", help="Requests that wait; more are answered 429.")] = 256
+    max_live: Annotated[int, typer.Option("--max-live", help="Live voice connections at once.")] = 64
     drain_timeout: Annotated[
         float, typer.Option("--drain-timeout", help="Seconds that running requests have to finish after SIGTERM.")
     ] = 600
@@ -77,6 +81,7 @@ def serve(context: typer.Context, model: ServedModelFlags, address: AddressFlags
         max_duration_s=limits.max_duration,
         max_concurrency=limits.max_concurrency,
         max_queue=limits.max_queue,
+        max_live=limits.max_live,
         drain_timeout_s=limits.drain_timeout,
     )
     has_finished = run_server(
@@ -89,6 +94,7 @@ def serve(context: typer.Context, model: ServedModelFlags, address: AddressFlags
         revision=model.revision,
         upstreams=model.upstream or (),
         vllm_args=context.args,
+        cache_mb=model.cache_mb,
     )
     if not has_finished:
         raise typer.Exit(1)

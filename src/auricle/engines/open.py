@@ -83,6 +83,7 @@ def open_service(
     revision: str | None = None,
     upstreams: Sequence[str] = (),
     vllm_args: Sequence[str] = (),
+    cache_mb: int | None = None,
 ) -> Service:
     """A loaded model that many clients share; close it in the end.
 
@@ -96,6 +97,8 @@ def open_service(
         upstreams: URLs of running OpenAI-compatible servers of one kind, which then answer instead of an engine here;
             their key is read from OPENAI_API_KEY.
         vllm_args: vLLM's own flags, as `vllm serve` takes them.
+        cache_mb: what the native engine may keep of recordings and conversations that it heard, MB of 10**6 bytes,
+            half for each; 0 keeps nothing, None what it needs for as many as it answers at once.
 
     Raises:
         UserError: as `open_engine`, or a flag that vLLM does not know or that Auricle decides.
@@ -103,6 +106,8 @@ def open_service(
     _require_room(batch_size)
     if engine not in SERVED:
         raise UserError(f"unknown engine {engine!r}: expected {' or '.join(SERVED)}, or --upstream URL for a server")
+    if cache_mb is not None and (cache_mb < 0 or upstreams or engine != "native"):
+        raise UserError(f"cache_mb is the native engine's, and not negative: got {cache_mb}; leave it out")
     if vllm_args and (upstreams or engine != "vllm"):
         raise UserError(f"{vllm_args[0]} is a flag for vLLM: choose --engine vllm, or leave it out")
     if upstreams:
@@ -113,7 +118,7 @@ def open_service(
         return UpstreamService(upstreams, model=str(model), batch_size=batch_size)
     found = _find(model, engine, dtype, device, revision)
     if engine == "native":
-        return Driver(NativeStepper(_native(found, batch_size)))
+        return Driver(_stepper(_native(found, batch_size), cache_mb))
     plain = plain_directory(found.directory, dtype=found.dtype)
     return Driver(VllmStepper(plain, dtype=found.dtype, batch_size=batch_size, flags=vllm_args))
 
@@ -124,6 +129,13 @@ def _find(model: str | Path, engine: str, dtype: str, device: str, revision: str
     where = choose_device(device)
     numbers = choose_dtype(dtype, where)
     return _Found(locate(model, revision), numbers, where)
+
+
+def _stepper(engine: NativeEngine, cache_mb: int | None) -> NativeStepper:
+    if cache_mb is None:
+        return NativeStepper(engine)
+    half = cache_mb * 10**6 // 2
+    return NativeStepper(engine, recordings_bytes=half, prefixes_bytes=half)
 
 
 def _native(found: _Found, batch_size: int) -> NativeEngine:

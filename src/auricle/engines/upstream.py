@@ -105,7 +105,7 @@ class UpstreamService:
         bodies = [self._server.scoring(request, text) for text in ("", *continuations)]
 
         async def score(client: Any) -> list[Any]:
-            return [await client.chat.completions.create(**body) for body in bodies]
+            return await asyncio.gather(*(client.chat.completions.create(**body) for body in bodies))
 
         prompt, *scored = self._start(self._ask(score)).result()
         return [read_score(self._server, prompt, one) for one in scored]

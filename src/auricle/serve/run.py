@@ -30,13 +30,14 @@ def run_server(
     revision: str | None = None,
     upstreams: Sequence[str] = (),
     vllm_args: Sequence[str] = (),
+    cache_mb: int | None = None,
 ) -> bool:
     """Serve until a signal; whether all requests were finished then.
 
     Args:
         model: `mini`, a checkpoint directory or a hub id.
         settings: where to listen, for whom, how much.
-        engine, dtype, device, batch_size, revision, upstreams, vllm_args: as for `engines.open_service`.
+        engine, dtype, device, batch_size, revision, upstreams, vllm_args, cache_mb: as for `engines.open_service`.
 
     Raises:
         UserError: a library is missing, the address cannot be listened on, or the model cannot be opened.
@@ -55,6 +56,7 @@ def run_server(
             revision=revision,
             upstreams=upstreams,
             vllm_args=vllm_args,
+            cache_mb=cache_mb,
         )
         return serve(service, settings, sock)
 

@@ -1,5 +1,6 @@
 """The analysis tab: recordings, a question, an answer that streams, and further questions."""
 
+import html
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -67,9 +68,12 @@ class Listened:
 
 
 def lines(question: str, num_recordings: int, answer: str) -> list[Said]:
-    """One turn for the chat window."""
+    """One turn for the chat window, which takes text for HTML whatever it is told."""
     about = f"\n({num_recordings} recording{'s' if num_recordings > 1 else ''})" if num_recordings else ""
-    return [{"role": "user", "content": question + about}, {"role": "assistant", "content": answer}]
+    return [
+        {"role": "user", "content": html.escape(question + about, quote=False)},
+        {"role": "assistant", "content": html.escape(answer, quote=False)},
+    ]
 
 
 def settings(defaults: Sampling, temperature: float, max_tokens: float) -> Sampling:
