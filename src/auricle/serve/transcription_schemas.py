@@ -37,7 +37,7 @@ class ServerVad(TextForm):
     """What counts as speech, and what as a pause."""
 
     type: Literal["server_vad"]
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    threshold: Annotated[float | None, Field(gt=0, lt=1)] = None
     """The probability at which speech begins."""
     prefix_padding_ms: Annotated[int, Field(ge=0, le=10_000)] | None = None
     """So much of the pause before and after is heard with a stretch of speech."""
