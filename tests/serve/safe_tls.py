@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from auricle.serve.fetch import Fetcher
+from auricle.serve.sound.fetch import Fetcher
 
 # For recordings.test and other.test, signed by itself, made for these tests alone: openssl req -x509 -newkey ec ...
 PEM = Path(__file__).with_name("recordings_test.pem")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auricle.serve.admission import Admission
-from auricle.serve.errors import ApiError
+from auricle.serve.wire.errors import ApiError
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
 from serving import Running
 
-from auricle.serve.schemas_completion import Completion
+from auricle.serve.chat.completion import Completion
 
 CHAT = "/v1/chat/completions"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(

@@ -12,7 +12,7 @@ from serving import ScriptedService, running
 
 from auricle.conversation import Sampling
 from auricle.errors import ContextError, UserError
-from auricle.serve.schemas_chat import ChatRequest
+from auricle.serve.chat.schemas import ChatRequest
 
 Scripted = Callable[..., tuple[ScriptedService, openai.OpenAI]]
 ASKED = [{"role": "user", "content": "x"}]

@@ -17,8 +17,8 @@ from serving import until
 
 from auricle import audio
 from auricle.errors import UserError
-from auricle.serve.decoding import Decoder
 from auricle.serve.settings import ServeSettings
+from auricle.serve.sound.decoding import Decoder
 
 Encode = Callable[..., bytes]
 Sine = Callable[..., np.ndarray]

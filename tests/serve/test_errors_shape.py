@@ -13,7 +13,7 @@ import pytest
 from serving import Running, ScriptedService, until
 
 from auricle.engines.upstream import UpstreamError
-from auricle.serve.errors import ApiError
+from auricle.serve.wire.errors import ApiError
 
 ASKED = [{"role": "user", "content": "x"}]
 CHAT = "/v1/chat/completions"
@@ -190,7 +190,7 @@ def test_our_own_failure_says_nothing_of_its_inside(serve: Callable[..., Running
         name = answer.headers["x-request-id"]
         assert got["message"] == f"the server failed on this request; its log says why under {name}"
         assert got["type"] == "server_error"
-        [record] = [record for record in caplog.records if record.name == "auricle.serve.app_recorder"]
+        [record] = [record for record in caplog.records if record.name == "auricle.serve.status.recorder"]
         assert record.getMessage() == f"{name}: POST {CHAT} failed"
         assert "ZeroDivisionError: secret inside" in caplog.text
         assert started.gateway.admission.running == 0

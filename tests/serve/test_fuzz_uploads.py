@@ -14,7 +14,7 @@ import pytest
 from safe_fixtures import TRANSCRIBE, guarded, open_files
 from serving import Running, ScriptedService
 
-from auricle.serve import limits
+from auricle.serve.guard import limits
 
 Encode = Callable[..., bytes]
 ALLOWED = {200, 400, 408, 413, 415}

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from live_driving import Driven, result, silence, tone
 
 from auricle.conversation import Answer
-from auricle.serve.errors import ApiError
 from auricle.serve.live.jobs import Answered, Failed, Guess, Heard, LeftOut, Respond, Said, Transcribe
+from auricle.serve.wire.errors import ApiError
 
 LOUD, QUIET, BURST = tone(0.9), silence(0.9), tone(0.02)
 DETECTION = [

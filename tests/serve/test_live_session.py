@@ -3,8 +3,8 @@
 import pytest
 from live_driving import TURN, Driven, deltas, error, of_type, silence, tone, types
 
-from auricle.serve.errors import ApiError
 from auricle.serve.live.jobs import Guess, Respond, Said, Transcribe
+from auricle.serve.wire.errors import ApiError
 
 DONE = "conversation.item.input_audio_transcription.completed"
 COMMITTED = ["input_audio_buffer.committed", "conversation.item.added", "conversation.item.done"]

@@ -3,9 +3,9 @@
 from live_driving import TURN, Driven, error, of_type, silence, tone, types
 
 from auricle.conversation import Audio, Message
-from auricle.serve.errors import ApiError
 from auricle.serve.live.conversation import ways
 from auricle.serve.live.jobs import Respond, Said
+from auricle.serve.wire.errors import ApiError
 
 DONE = "conversation.item.input_audio_transcription.completed"
 

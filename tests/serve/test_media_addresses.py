@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from safe_tls import Site, site
 
-from auricle.serve.errors import ApiError
-from auricle.serve.fetch import Fetcher
-from auricle.serve.media import Media
 from auricle.serve.settings import ServeSettings
+from auricle.serve.sound.fetch import Fetcher
+from auricle.serve.sound.media import Media
+from auricle.serve.wire.errors import ApiError
 
 __all__ = ["site"]
 

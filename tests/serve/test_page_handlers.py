@@ -16,10 +16,10 @@ from serving import ScriptedService
 from auricle.assistant.chat import Turn
 from auricle.audio import Waveform, load
 from auricle.conversation import Audio, Message, Sampling
-from auricle.serve.errors import ApiError
 from auricle.serve.page.analysis import Analysis, Conversation, lines
 from auricle.serve.page.stay import sentence
 from auricle.serve.page.transcription import TRANSCRIBE, TRANSLATE, Transcription
+from auricle.serve.wire.errors import ApiError
 
 CHAT, QUESTION, PICTURES, STATUS, PAST = range(5)
 TEXT, PICTURE, TOLD, SRT = range(4)

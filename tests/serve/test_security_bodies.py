@@ -13,7 +13,8 @@ import pytest
 from safe_fixtures import SPEECH, TRANSCRIBE, guarded, open_files, talk
 from serving import Running, ScriptedService, until
 
-from auricle.serve import limits, run_server
+from auricle.serve import run_server
+from auricle.serve.guard import limits
 
 HEAD = f"POST {TRANSCRIBE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n".encode()
 JSON = {"Content-Type": "application/json"}

@@ -18,11 +18,12 @@ from serving import ScriptedService
 import auricle.serve
 from auricle import audio
 from auricle.errors import UserError
-from auricle.serve import decoder_process, decoding_workers
-from auricle.serve.decoding import Decoder
-from auricle.serve.decoding_workers import Limits, WorkerDiedError, Workers
-from auricle.serve.errors import ApiError
 from auricle.serve.settings import ServeSettings
+from auricle.serve.sound import process as decoder_process
+from auricle.serve.sound import workers as decoding_workers
+from auricle.serve.sound.decoding import Decoder
+from auricle.serve.sound.workers import Limits, WorkerDiedError, Workers
+from auricle.serve.wire.errors import ApiError
 
 Encode = Callable[..., bytes]
 LIMITS = Limits(memory_mb=256, cpu_s=1.0, timeout_s=10.0)
@@ -30,7 +31,7 @@ LIMITS = Limits(memory_mb=256, cpu_s=1.0, timeout_s=10.0)
 # What a recording that has taken over its decoder might do: the file holds Python, and the decoder runs it.
 _TAKEN_OVER = """
 import sys
-from auricle.serve import decoder_process
+from auricle.serve.sound import process as decoder_process
 
 def decode(file, pipe, name):
     import os
@@ -256,7 +257,7 @@ def test_no_module_of_the_server_can_unpickle():
                 rf"^(?!\s*#).*\b{re.escape(word)}\b.*\b(import|load)|import {re.escape(word)}", code, re.M
             ), f"{path.name}: {word}"
     loaded = subprocess.run(
-        [sys.executable, "-c", "import sys, auricle.serve.decoder_process as d; print(d.main.__module__)"],
+        [sys.executable, "-c", "import sys, auricle.serve.sound.process as d; print(d.main.__module__)"],
         capture_output=True,
         text=True,
         check=True,

@@ -17,8 +17,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from auricle.errors import UserError
-from auricle.serve import keys
-from auricle.serve.keys import Guard, is_loopback
+from auricle.serve.guard import keys
+from auricle.serve.guard.keys import Guard, is_loopback
 from auricle.serve.run import warn_of_strangers
 from auricle.serve.settings import ServeSettings
 

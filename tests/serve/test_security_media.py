@@ -12,10 +12,10 @@ import pytest
 from safe_tls import PEM, Site, site
 
 from auricle.errors import UserError
-from auricle.serve.errors import ApiError
-from auricle.serve.fetch_addresses import is_public, resolve
-from auricle.serve.media import Media
 from auricle.serve.settings import ServeSettings
+from auricle.serve.sound.addresses import is_public, resolve
+from auricle.serve.sound.media import Media
+from auricle.serve.wire.errors import ApiError
 
 __all__ = ["site"]
 

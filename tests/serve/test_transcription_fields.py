@@ -6,8 +6,8 @@ import pytest
 
 from auricle.audio import VoiceActivity
 from auricle.conversation import Sampling
-from auricle.serve.errors import ApiError
-from auricle.serve.transcription_request import Wanted, transcription, translation
+from auricle.serve.speech.request import Wanted, transcription, translation
+from auricle.serve.wire.errors import ApiError
 
 GREEDY = Sampling()
 

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from transcription_fixtures import form_of, multipart, part
 
 from auricle.engines import GivenUpError
-from auricle.serve.audio_form import read_form
-from auricle.serve.errors import ApiError
+from auricle.serve.speech.form import read_form
+from auricle.serve.wire.errors import ApiError
 
 SOUND = bytes(range(256)) * 3
 WHOLE = multipart(

@@ -17,7 +17,7 @@ from transcription_fixtures import PAUSE_S, heard, hearing_server, multipart, pa
 from auricle.assistant import Assistant, Result, render_format
 from auricle.conversation import RawPrompt
 from auricle.engines import Session
-from auricle.serve.transcription_schemas import TranscriptionForm, TranslationForm
+from auricle.serve.speech.schemas import TranscriptionForm, TranslationForm
 
 TWO = wav(spoken(2))
 FORM = {"Content-Type": "multipart/form-data; boundary=B"}

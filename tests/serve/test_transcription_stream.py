@@ -16,7 +16,7 @@ from transcription_fixtures import Turns, hearing_server, multipart, part, spoke
 from auricle.audio import Decoded
 from auricle.engines import GivenUpError
 from auricle.errors import UserError
-from auricle.serve.transcription_stream import HandedOver
+from auricle.serve.speech.stream import HandedOver
 
 THREE = wav(spoken(3))
 

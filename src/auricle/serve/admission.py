@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from auricle.serve.errors import ApiError
+from auricle.serve.wire.errors import ApiError
 
 _FIRST_GUESS_S = 1.0  # between two turns that end, before any did
 _NEWEST_SHARE = 0.2  # of the newest interval in their mean

@@ -6,12 +6,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from auricle import __version__
-from auricle.serve import chat_completions, health, live, metrics, models, transcriptions
-from auricle.serve.app_recorder import Recorder
-from auricle.serve.errors import add_error_handlers
+from auricle.serve import live
+from auricle.serve.chat import completions
 from auricle.serve.gateway import Gateway
-from auricle.serve.limits import add_guards
+from auricle.serve.guard.limits import add_guards
 from auricle.serve.page import mount_page
+from auricle.serve.speech import transcriptions
+from auricle.serve.status import health, metrics, models
+from auricle.serve.status.recorder import Recorder
+from auricle.serve.wire.errors import add_error_handlers
 
 
 def create_app(gateway: Gateway) -> FastAPI:
@@ -25,7 +28,7 @@ def create_app(gateway: Gateway) -> FastAPI:
         redirect_slashes=False,
     )
     add_error_handlers(app)
-    for room in (chat_completions, transcriptions, models, health, live):
+    for room in (completions, transcriptions, models, health, live):
         app.include_router(room.routes(gateway))
     app.include_router(metrics.routes(gateway.metrics))
     add_guards(app, gateway.settings, gateway.admission)

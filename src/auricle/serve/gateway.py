@@ -4,10 +4,10 @@ import anyio
 
 from auricle.engines import Service
 from auricle.serve.admission import Admission
-from auricle.serve.decoding import Decoder
-from auricle.serve.media import Media
-from auricle.serve.metrics import Metrics
 from auricle.serve.settings import ServeSettings
+from auricle.serve.sound.decoding import Decoder
+from auricle.serve.sound.media import Media
+from auricle.serve.status.metrics import Metrics
 from auricle.serve.visit import Visit
 
 

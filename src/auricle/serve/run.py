@@ -112,7 +112,7 @@ def listen(settings: ServeSettings) -> socket.socket:
 
 def warn_of_strangers(settings: ServeSettings) -> None:
     """Say so where anyone who reaches the machine may use the server."""
-    from auricle.serve.keys import is_loopback
+    from auricle.serve.guard.keys import is_loopback
 
     if settings.api_key is None and not is_loopback(settings.host):
         _LOG.warning(

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from auricle.serve.gateway import Gateway
-from auricle.serve.limits_connection import limited_protocol
+from auricle.serve.guard.connection import limited_protocol
 
 _LOG = logging.getLogger(__name__)
 _HEAD_TIMEOUT_S = 30.0

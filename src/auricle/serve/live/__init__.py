@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter, WebSocket
 
-from auricle.serve.errors import ApiError
 from auricle.serve.gateway import Gateway
 from auricle.serve.live.connection import Connection, Patience
 from auricle.serve.live.events import invalid, shown
 from auricle.serve.live.schema import RealtimeSession, Session, TranscriptionSession
 from auricle.serve.live.session import Given, LiveSession
+from auricle.serve.wire.errors import ApiError
 
 _SUBPROTOCOL = "realtime"  # browsers name it, for their key's sake
 _PATIENCE = Patience()

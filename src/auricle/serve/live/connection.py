@@ -12,13 +12,13 @@ import anyio.to_thread
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from auricle.engines import GivenUpError
-from auricle.serve.errors import ApiError, to_api_error
 from auricle.serve.gateway import Gateway
 from auricle.serve.live.events import error_event
 from auricle.serve.live.jobs import Failed, Guess, Job, Report, Transcribe, reports
 from auricle.serve.live.outbox import Cancel, Close, Out
 from auricle.serve.live.session import LiveSession
 from auricle.serve.visit import Visit
+from auricle.serve.wire.errors import ApiError, to_api_error
 
 _LOG = logging.getLogger(__name__)
 _SHORT_BYTES = 2**15  # a message that the event loop may handle itself

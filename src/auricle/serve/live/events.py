@@ -7,7 +7,7 @@ import math
 import secrets
 from typing import Any
 
-from auricle.serve.errors import ApiError
+from auricle.serve.wire.errors import ApiError
 
 Event = dict[str, Any]
 _MOST_CHARACTERS = 200  # of what a client sent, in a message about it

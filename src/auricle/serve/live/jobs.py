@@ -10,10 +10,10 @@ from auricle.audio import Decoded, Waveform, cut_windows
 from auricle.conversation import Answer, Sampling
 from auricle.engines import Session
 from auricle.errors import ContextError
-from auricle.serve.errors import ApiError
 from auricle.serve.live.conversation import Asked, Item, ways
 from auricle.serve.live.events import new_id
 from auricle.serve.live.schema import Transcription
+from auricle.serve.wire.errors import ApiError
 
 
 @dataclass(frozen=True, slots=True)

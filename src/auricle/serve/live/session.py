@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from auricle.audio.voice_activity import Probability
 from auricle.conversation import Sampling
 from auricle.errors import UserError
-from auricle.serve.errors import ApiError, to_api_error
 from auricle.serve.live.conversation import Conversation, Item, read_item
 from auricle.serve.live.events import Event, error_event, event, invalid, new_id, read_audio, read_event, shown
 from auricle.serve.live.hearing import Hearing, Hooks
@@ -14,6 +13,7 @@ from auricle.serve.live.jobs import Failed, Heard, Report
 from auricle.serve.live.outbox import Close, Out
 from auricle.serve.live.schema import ItemParams, RealtimeSession, ResponseParams, Session, read_as, updated
 from auricle.serve.live.speaking import Speaking
+from auricle.serve.wire.errors import ApiError, to_api_error
 
 _RESTARTS = 1012  # RFC 6455's registry: the service restarts
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from auricle.conversation import Answer, Sampling
-from auricle.serve.errors import ApiError
 from auricle.serve.live.conversation import Conversation, Item, read_item
 from auricle.serve.live.events import Event, event, invalid, new_id
 from auricle.serve.live.jobs import Answered, Failed, LeftOut, Respond, Said
 from auricle.serve.live.outbox import Cancel, Out
 from auricle.serve.live.schema import RealtimeSession, ResponseParams
+from auricle.serve.wire.errors import ApiError
 
 Reason = Literal["turn_detected", "client_cancelled"]
 

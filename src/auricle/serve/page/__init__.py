@@ -44,9 +44,9 @@ def mount_page(app: FastAPI, gateway: Gateway) -> FastAPI:
 def _build(gateway: Gateway, folder: Path) -> FastAPI:
     import gradio as gr
 
-    from auricle.serve.errors import add_error_handlers
     from auricle.serve.page import blocks, voice
     from auricle.serve.page.assets import asset, asset_path
+    from auricle.serve.wire.errors import add_error_handlers
 
     page = blocks.build(gateway, folder)
     page.has_launched = True  # else gradio takes any path of this machine for an uploaded file

@@ -11,8 +11,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from auricle.serve.errors import ApiError
 from auricle.serve.page.login import Login
+from auricle.serve.wire.errors import ApiError
 
 # gradio's own routes that the page needs. All else that gradio offers (its API, fetching addresses, proxying, screen
 # recordings through ffmpeg, monitoring, deep links) is not there at all.

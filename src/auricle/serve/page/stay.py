@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from auricle.engines import GivenUpError
-from auricle.serve.errors import is_ours, to_api_error
 from auricle.serve.gateway import Gateway
 from auricle.serve.visit import Visit
+from auricle.serve.wire.errors import is_ours, to_api_error
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)

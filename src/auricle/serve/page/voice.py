@@ -7,11 +7,11 @@ from starlette.responses import HTMLResponse
 from auricle import units
 from auricle.audio.load import blocks
 from auricle.serve import live
-from auricle.serve.errors import ApiError
 from auricle.serve.gateway import Gateway
 from auricle.serve.page.assets import asset
 from auricle.serve.page.picture import Heard, draw
 from auricle.serve.visit import Visit
+from auricle.serve.wire.errors import ApiError
 
 VOICE = asset("voice.html").decode()
 _RATES_HZ = range(8_000, 48_001)  # as live voice takes

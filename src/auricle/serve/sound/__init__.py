@@ -1,0 +1,1 @@
+"""A stranger's recordings: fetched and decoded within limits."""

@@ -1,0 +1,1 @@
+"""The forms of requests, answers and errors that all endpoints share."""
