@@ -9,11 +9,13 @@ VLLM := .venv-vllm
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
 
+# Two processes of one thread each; what measures the machine runs alone.
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 slow: $(VENV)/.installed-dev $(VLLM)/.installed chromium
-	$(BIN)/pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "slow and not timed" -n 2 --dist loadfile
+	$(BIN)/pytest -m timed
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check src tests recipes examples bench

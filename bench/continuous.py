@@ -26,7 +26,7 @@ from auricle.audio import Waveform, load
 from auricle.conversation import Audio, RawPrompt, Sampling
 from auricle.engines import NativeEngine, Request, open_engine
 from auricle.engines.driver import Driver
-from auricle.engines.native import NativeStepper
+from auricle.engines.native_stepper import NativeStepper
 
 PROMPT = "Detect the language and recognize the speech: <|en|>"
 

@@ -8,6 +8,7 @@ from auricle.bench.timing import Spread
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.mini
 def test_short_sound_is_heard_many_times_faster() -> None:
     """Interleaved rounds on whatever else the machine does; 30 s is equal work, so 10 % are left to noise there."""
@@ -19,6 +20,7 @@ def test_short_sound_is_heard_many_times_faster() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.mini
 def test_short_recordings_are_transcribed_three_times_faster_in_less_memory() -> None:
     settings = Settings(rounds=1, num_clips=16, batch_sizes=(16,), only=("clips", "memory"))

@@ -11,6 +11,7 @@ SCRIPT = Path(__file__).parents[2] / "bench" / "train_cpu.py"
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.mini
 def test_packed_training_is_twice_as_fast(tmp_path: Path) -> None:
     """One batch in turns with the other side; the script refuses to measure where the losses differ."""

@@ -66,6 +66,8 @@ def test_every_flag_arrives(run_cli: Run, told: list[Any], tmp_path: Path, monke
         "--dtype",
         "float32",
     ]
+    flags += ["--body-timeout", "11", "--decode-timeout", "12", "--decode-memory-mb", "13", "--fetch-timeout", "14"]
+    flags += ["--cache-mb", "15"]
     flags += ["--device", "cpu", "--batch-size", "4", "--revision", "main", "--upstream", "http://a/v1"]
     flags += ["--upstream", "http://b/v1", "--", "--tensor-parallel-size", "2"]
     assert run_cli("serve", *flags) == (0, "", "")
@@ -85,6 +87,10 @@ def test_every_flag_arrives(run_cli: Run, told: list[Any], tmp_path: Path, monke
         max_queue=0,
         max_live=9,
         drain_timeout_s=5,
+        body_timeout_s=11,
+        decode_timeout_s=12,
+        decode_memory_mb=13,
+        fetch_timeout_s=14,
     )
     assert options == {
         "engine": "vllm",
@@ -94,6 +100,7 @@ def test_every_flag_arrives(run_cli: Run, told: list[Any], tmp_path: Path, monke
         "revision": "main",
         "upstreams": ["http://a/v1", "http://b/v1"],
         "vllm_args": ["--tensor-parallel-size", "2"],
+        "cache_mb": 15,
     }
 
 

@@ -24,6 +24,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, owner: str | None, *, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.owner = owner
+        self.max_model_len: int | None = None
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.reply: Reply = answer
@@ -39,7 +40,10 @@ class Handler(BaseHTTPRequestHandler):
             self._send(404, {"error": {"message": "no such path"}})
         else:
             model = {"id": "audio-7b", "object": "model", "created": 0, "owned_by": self.server.owner}
-            self._send(200, {"object": "list", "data": [model]})
+            told, models = self.server.max_model_len, [model]
+            if told is not None:
+                models = [model | {"id": "another", "max_model_len": 1}, model | {"max_model_len": told}]
+            self._send(200, {"object": "list", "data": models})
 
     def do_POST(self) -> None:
         server = self.server

@@ -130,6 +130,37 @@ def test_an_error_of_a_step_fails_what_ran_and_no_later_request(driver: Driver, 
     assert pieces(driver.submit(request("later"), Sampling())) == "later"
 
 
+@pytest.mark.parametrize("trouble", ["bang", "no place", "score"])
+def test_it_is_unhealthy_after_three_errors_in_a_row(driver: Driver, trouble: str):
+    """Of steps, of requests that are taken in, or of scores; until a step is done again."""
+
+    def ask() -> None:
+        if trouble == "score":
+            driver.score(request("x"), ["bang"])
+        else:
+            driver.submit(request(trouble), Sampling()).answer()
+
+    def fail() -> None:
+        with pytest.raises((MemoryError, RuntimeError, ValueError)):
+            ask()
+
+    for _ in range(2):
+        fail()
+        fail()
+        assert driver.healthy
+        assert pieces(driver.submit(request("good"), Sampling())) == "good"
+        driver.score(request("x"), ["after the last step"])
+    for _ in range(4):
+        fail()
+    assert not driver.healthy
+    with pytest.raises(UserError):
+        driver.submit(request("refused"), Sampling())
+    assert not driver.healthy
+    assert pieces(driver.submit(request("good"), Sampling())) == "good"
+    driver.score(request("x"), ["after the last step"])
+    assert driver.healthy
+
+
 def test_an_error_of_one_call_costs_that_call_alone(driver: Driver, echo: Echo):
     echo.gate.clear()
     good, bad = (driver.submit(request(text), Sampling()) for text in ("good", "no place"))

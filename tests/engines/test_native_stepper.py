@@ -14,7 +14,7 @@ from auricle.conversation import Answer, Audio, Message, RawPrompt, Sampling
 from auricle.engines import GivenUpError, NativeEngine, Request, Session, Ticket
 from auricle.engines.caches import PrefixCache, RecordingCache, num_shared
 from auricle.engines.driver import Driver
-from auricle.engines.native import NativeStepper
+from auricle.engines.native_stepper import NativeStepper
 from auricle.errors import UserError
 from auricle.generate import RunningBatch
 from auricle.model import Qwen2Audio
@@ -247,7 +247,7 @@ def test_what_fails_in_a_step_costs_those_that_run_and_none_that_wait(
     monkeypatch.setattr(RunningBatch, phase, broken)
     with_it, waiting = stepping.add(requests[1], sampling), stepping.add(requests[2], sampling)
     if phase == "step":
-        monkeypatch.setattr("auricle.engines.native._READ_TOKENS", 1)
+        monkeypatch.setattr("auricle.engines.native_stepper._READ_TOKENS", 1)
     assert stepping.stepper.step()
     monkeypatch.setattr(RunningBatch, phase, right)
     stepping.finish()

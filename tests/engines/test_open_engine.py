@@ -147,6 +147,9 @@ def test_a_service_of_upstream_servers():
         ({"engine": "transformers"}, "unknown engine 'transformers': expected native or vllm, or --upstream URL"),
         ({"engine": "http://127.0.0.1:9/v1"}, "unknown engine 'http://127.0.0.1:9/v1'"),
         ({"batch_size": 0}, "batch_size must be at least 1: got 0"),
+        ({"cache_mb": -1}, "cache_mb is the native engine's, and not negative: got -1; leave it out"),
+        ({"cache_mb": 5, "engine": "vllm"}, "cache_mb is the native engine's, and not negative: got 5"),
+        ({"cache_mb": 5, "upstreams": ["http://127.0.0.1:9/v1"]}, "cache_mb is the native engine's"),
         ({"vllm_args": ["--enforce-eager"]}, "--enforce-eager is a flag for vLLM: choose --engine vllm, or leave it"),
         (
             {"engine": "vllm", "upstreams": ["http://127.0.0.1:9/v1"], "vllm_args": ["-tp", "2"]},

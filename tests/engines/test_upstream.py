@@ -15,7 +15,7 @@ from scripted_server import Server, answer, chunk, serving, streamed, wait_until
 from auricle.conversation import Message, RawPrompt, Sampling
 from auricle.engines import GivenUpError, Request, Session
 from auricle.engines.openai import OpenAIEngine
-from auricle.engines.upstream import UpstreamError, UpstreamService
+from auricle.engines.upstream import UpstreamBusyError, UpstreamError, UpstreamService
 from auricle.errors import UserError
 
 ASKED = Request((Message("user", ("What is said?",)),))
@@ -141,6 +141,18 @@ def test_requests_go_to_the_server_with_the_fewest(serve: Callable[..., Server],
     more.set()
     assert {ticket.answer().text for ticket in tickets} == {"Hello."}
     wait_until(lambda: service.num_running == 0)
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_servers_that_are_all_busy_are_told_apart(
+    status: int, serve: Callable[..., Server], upstream: Callable[..., Any]
+):
+    busy = serve()
+    service = upstream(busy, pause_s=60)
+    busy.reply = lambda _: (status, {"error": {"message": "no"}})
+    with pytest.raises(UpstreamError, match="no upstream server answers") as caught:
+        answered(service)
+    assert isinstance(caught.value, UpstreamBusyError) == (status == 429)
 
 
 @pytest.mark.parametrize(
@@ -325,3 +337,33 @@ def test_many_clients_at_once(serve: Callable[..., Server], upstream: Callable[.
     session = Session(service)
     asked = [Request((Message("user", (str(i),)),)) for i in range(40)]
     assert [said.text for said in session.generate(asked, Sampling())] == [str(i) for i in range(40)]
+
+
+@pytest.mark.parametrize(("told", "context"), [((None, None), None), ((900, None), 900), ((900, 800), 800)])
+def test_the_context_is_the_smallest_that_is_told(
+    told: tuple[int | None, ...],
+    context: int | None,
+    serve: Callable[..., Server],
+    upstream: Callable[..., UpstreamService],
+):
+    servers = [serve() for _ in told]
+    for server, max_model_len in zip(servers, told, strict=True):
+        server.max_model_len = max_model_len
+    assert upstream(*servers).max_model_len == context
+
+
+def test_it_is_healthy_while_any_server_is_in(serve: Callable[..., Server], upstream: Callable[..., UpstreamService]):
+    servers = [serve(), serve()]
+    service = upstream(*servers, pause_s=0.5)
+    assert answered(service) == "Hello."
+    servers[0].reply = lambda _: (0, {})
+    assert answered(service) == answered(service) == "Hello."
+    assert service.healthy
+    servers[1].reply = lambda _: (0, {})
+    with pytest.raises(UpstreamError, match="no upstream server answers"):
+        answered(service)
+    assert not service.healthy
+    for server in servers:
+        server.reply = lambda _: (200, list(HELLO))
+    assert answered(service) == "Hello."
+    assert service.healthy

@@ -218,3 +218,35 @@ def test_a_prompt_is_read_on_from_what_a_row_kept(oracle: Oracle, place: int, sh
     torch.testing.assert_close(prefilled.logits, whole.logits, atol=1e-4, rtol=1e-4)
     wrong = Prefix([(keys.flip(1), values) for keys, values in layers], num)
     assert (read_on(model, item.prompt.ids, audio, wrong).logits - whole.logits).abs().max() > 1e-3
+
+
+def resumed(oracle: Oracle, sampling: Sampling, index: int, said: list[int]) -> Generated:
+    """What follows when the prompt is read again together with what was said to it."""
+    ids, row = (*oracle.items[0].prompt.ids, *said), Generated()
+    batch = RunningBatch(oracle.model, stop_ids=STOP, tokenizer=oracle.tokenizer)
+    prompt = read(oracle.model, collate([Prepared(Prompt(ids, (False,) * len(ids), ()), ())], pad_id=0))
+    next_ones = batch.join(prompt, sampling, [index], said=said)
+    while next_ones:
+        [(_, token, _)] = next_ones
+        row.add(token, STOP)
+        next_ones = batch.step()
+    return row
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS[2:])
+def test_an_answer_that_paused_goes_on_as_if_it_had_not(oracle: Oracle, sampling: Sampling):
+    alone = oracle.answer(0, sampling, 3)
+    for num_said in range(1, len(alone.ids)):
+        row = resumed(oracle, sampling, 3, alone.ids[:num_said])
+        assert row.ids == alone.ids[num_said:]
+        assert row.finish_reason == alone.finish_reason
+
+
+def test_a_stop_text_is_found_around_a_pause(oracle: Oracle):
+    alone = oracle.answer(0, Sampling(max_new_tokens=9, min_new_tokens=9), 0)
+    stop = oracle.tokenizer.decode(alone.ids[2:4])
+    sampling = Sampling(max_new_tokens=9, min_new_tokens=9, stop=(stop,))
+    whole = resumed(oracle, sampling, 0, [])
+    assert whole.finish_reason == "stop"
+    row = resumed(oracle, sampling, 0, whole.ids[:3])
+    assert (row.ids, row.finish_reason) == (whole.ids[3:], "stop")

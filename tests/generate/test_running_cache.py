@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auricle.generate.forward import Prefilled, advance, read
-from auricle.model import ModelInput, Qwen2Audio, RunningCache, running_cache
+from auricle.model import ModelInput, PartedCache, Qwen2Audio, RunningCache, running_cache
 from auricle.model.running_cache import split_off
 
 Make = Callable[..., Qwen2Audio]
@@ -27,8 +27,11 @@ def prompts(*rows: list[int]) -> ModelInput:
 class Texts:
     """A cache beside the texts that it should hold."""
 
-    def __init__(self, model: Qwen2Audio) -> None:
-        self.model, self.cache, self.texts = model, RunningCache(model.config.text.windows), []
+    def __init__(self, model: Qwen2Audio, *, apart: int | None = None) -> None:
+        self.model, self.texts = model, []
+        self.cache = (
+            PartedCache(model.config.text.windows, apart=apart) if apart else RunningCache(model.config.text.windows)
+        )
 
     def join(self, *rows: list[int], room: int = 0) -> None:
         prefilled: Prefilled = read(self.model, prompts(*rows))
@@ -80,6 +83,35 @@ def test_rows_join_grow_and_leave(
     texts.keep()
     texts.join(text(4, 6), text(4, 7))
     texts.say(7)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["GQA", "MHA", "sliding"])
+def test_long_rows_have_buffers_of_their_own(shape: dict[str, Any], tiny_model: Make):
+    """They join beside short ones or among them, a short one becomes one as it grows, and all leave at any time."""
+    texts = Texts(tiny_model(seed=3, **shape), apart=8)
+    texts.join(text(5, 0), text(20, 1), text(7, 2), text(9, 3))
+    for seed in range(3):
+        texts.say(seed)  # 7 tokens become 10
+    short = {part for part, _ in texts.cache._places if len(part.lengths) > 1}
+    assert [length for length in texts.cache.lengths if length > 8] == [23, 10, 12]
+    assert not short
+    texts.join(text(2, 4), text(3, 5), text(150, 6))
+    texts.say(3)
+    token_bytes = sum(buffer.nbytes for layer in texts.cache.copy_row(0, 1) for buffer in layer)
+    assert texts.cache.num_bytes < 7 * 150 * token_bytes
+    row = texts.texts.index(max(texts.texts, key=len))
+    lone = read(texts.model, prompts(texts.texts[row])).cache
+    for (keys, values), theirs, other in zip(texts.cache.copy_row(row, 100), lone.keys, lone.values, strict=True):
+        torch.testing.assert_close(keys, theirs[0, :, :100], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(values, other[0, :, :100], atol=1e-4, rtol=1e-4)
+    texts.keep(1, 3, 4, 6)
+    for seed in range(4, 12):
+        texts.say(seed)
+    texts.keep(0, 2)
+    texts.say(12)
+    texts.keep()
+    texts.join(text(4, 7))
+    texts.say(13)
 
 
 @pytest.mark.parametrize("wrong", ["sees one less", "sees one more", "forgets windows"])

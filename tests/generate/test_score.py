@@ -7,7 +7,7 @@ import torch
 
 from auricle import units
 from auricle.audio import Mel
-from auricle.generate import score
+from auricle.generate import read, score
 from auricle.model import ModelInput, Qwen2Audio
 from auricle.prepare import Prepared, Prompt, collate
 
@@ -39,7 +39,7 @@ def naive(model: Qwen2Audio, item: Prepared, said: list[int]) -> float:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 100])
 def test_it_is_the_sum_of_a_whole_forward(model: Qwen2Audio, item: Prepared, batch_size: int):
-    got = score(model, collate([item], pad_id=0), CONTINUATIONS, batch_size=batch_size)
+    got = score(model, read(model, collate([item], pad_id=0)), CONTINUATIONS, batch_size=batch_size)
     assert got == pytest.approx([naive(model, item, said) for said in CONTINUATIONS], abs=1e-3)
     assert got[2] == 0.0
     assert len(set(got)) == len(got)
@@ -48,10 +48,10 @@ def test_it_is_the_sum_of_a_whole_forward(model: Qwen2Audio, item: Prepared, bat
 def test_more_places_than_are_scored_at_once(model: Qwen2Audio, item: Prepared):
     """600 places in three parts."""
     said = torch.randint(1, 300, (3, 201), generator=torch.Generator().manual_seed(1)).tolist()
-    got = score(model, collate([item], pad_id=0), said, batch_size=3)
+    got = score(model, read(model, collate([item], pad_id=0)), said, batch_size=3)
     assert got == pytest.approx([naive(model, item, one) for one in said], rel=1e-5)
 
 
 def test_nothing_to_score(model: Qwen2Audio, item: Prepared):
-    assert score(model, collate([item], pad_id=0), [], batch_size=4) == []
-    assert score(model, collate([item], pad_id=0), [[], []], batch_size=4) == [0.0, 0.0]
+    assert score(model, read(model, collate([item], pad_id=0)), [], batch_size=4) == []
+    assert score(model, read(model, collate([item], pad_id=0)), [[], []], batch_size=4) == [0.0, 0.0]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "mini"
@@ -18,10 +19,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The two English test sets from Debian's packages, made by the recipe's own readers."""
     if not shutil.which("apt-get"):
         pytest.skip("the recordings come from Debian packages and this machine has no apt-get")
-    root = tmp_path_factory.mktemp("speech")
-    subprocess.run(["apt-get", "update", "-qq"], check=True)
-    command = [sys.executable, RECIPE / "human.py", "--data", root / "data", "--packages", root / "packages"]
-    subprocess.run([*command, "--only", "asterisk", "--only", "librivox"], check=True)
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "speech"  # one for all processes
+    with FileLock(f"{root}.lock"):
+        if not (root / "complete").exists():
+            subprocess.run(["apt-get", "update", "-qq"], check=True)
+            command = [sys.executable, RECIPE / "human.py", "--data", root / "data", "--packages", root / "packages"]
+            subprocess.run([*command, "--only", "asterisk", "--only", "librivox"], check=True)
+            (root / "complete").touch()
     return root / "data"
 
 

@@ -45,7 +45,6 @@ def spoken(num_parts: int, pauses_s: np.ndarray) -> tuple[Assembled, str]:
 def transcribe(path: Path, out: Path) -> float:
     """Run the command -> the most memory it ever held, in MiB."""
     command = [sys.executable, "-c", COMMAND, "transcribe", path, "-f", "all", "-o", out, "--device", "cpu"]
-    command += ["--batch-size", 2]  # full in either: more of the memory would be the recording
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     return float(done.stderr.splitlines()[-1])
 

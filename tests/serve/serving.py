@@ -15,7 +15,7 @@ import uvicorn
 from auricle.conversation import Answer, Sampling, TokenLogprob
 from auricle.engines import NativeEngine, Piece, Request, Service, Ticket
 from auricle.engines.driver import Driver
-from auricle.engines.native import NativeStepper
+from auricle.engines.native_stepper import NativeStepper
 from auricle.serve.app import create_app
 from auricle.serve.gateway import Gateway
 from auricle.serve.settings import ServeSettings

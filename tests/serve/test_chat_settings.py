@@ -93,6 +93,8 @@ def test_what_is_left_out_or_null_is_the_models_own(heard: Callable[..., Samplin
         ({"seed": -5}, {"seed": -5}),
         ({"logprobs": True}, {"logprobs": 0}),
         ({"logprobs": True, "top_logprobs": 4}, {"logprobs": 4}),
+        ({"logprobs": False, "top_logprobs": 0}, {}),
+        ({"top_logprobs": 0}, {}),
         ({"logprobs": False}, {}),
         ({"response_format": {"type": "text"}}, {}),
         ({"response_format": {"type": "json_object"}}, {"json_schema": '{"type": "object"}'}),

@@ -211,6 +211,19 @@ def test_closing_ends_those_who_wait(encode_audio: Encode, sine: Sine):
     until(lambda: not Path(f"/proc/{pid}").exists())
 
 
+def test_the_working_directory_holds_no_code_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encode_audio: Encode, sine: Sine
+):
+    recording = encode_audio(sine(1.0)[None], container="wav", codec="pcm_s16le", rate=16000)
+    (tmp_path / "wave.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    decoder = Decoder(ServeSettings())
+    try:
+        assert sum(map(len, decoder.decode(io.BytesIO(recording), "speech").blocks()))
+    finally:
+        decoder.close()
+
+
 def test_a_system_that_cannot_fork_is_told_so(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr(os, "fork")
     with pytest.raises(UserError, match="recordings are decoded in forked processes, which linux lacks; use Linux"):

@@ -12,7 +12,7 @@ import openai
 import pytest
 from serving import Running, ScriptedService, until
 
-from auricle.engines.upstream import UpstreamError
+from auricle.engines.upstream import UpstreamBusyError, UpstreamError
 from auricle.serve.wire.errors import ApiError
 
 ASKED = [{"role": "user", "content": "x"}]
@@ -110,7 +110,14 @@ PART = "messages[0].content[1]"
         ({"messages": [{"role": "user"}]}, "messages[0].content", "messages[0].content is missing"),
         ({"messages": [{"role": "user", "content": []}]}, "messages[0].content", "should have at least 1 item: got []"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "should be a valid string: got 5"),
-        ({"messages": [{"role": "assistant", "content": None}]}, "messages[0].content", "valid string: got null"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages[0].content", "valid string: got null"),
+        ({"messages": [{"role": "assistant"}]}, "messages[0].content", "messages[0].content is missing"),
+        ({"messages": [{"role": "user", "content": "a"}] * 1001}, "messages", "at most 1000 items"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}] * 129}]},
+            "messages[0].content",
+            "at most 128 items",
+        ),
         (
             {"messages": [{"role": "user", "content": "x", "name": "Ann"}]},
             "messages[0].name",
@@ -209,6 +216,7 @@ class Refusing(ScriptedService):
         (ApiError(403, "not you"), openai.PermissionDeniedError, 403),
         (ApiError(413, "too long"), openai.APIStatusError, 413),
         (ApiError(429, "busy", code="rate_limit_exceeded"), openai.RateLimitError, 429),
+        (UpstreamBusyError("no upstream server answers: it is busy"), openai.RateLimitError, 429),
         (UpstreamError("no upstream server answers"), openai.InternalServerError, 502),
         (ApiError(503, "the server is stopping"), openai.InternalServerError, 503),
     ],

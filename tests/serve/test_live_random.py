@@ -104,7 +104,7 @@ def work_on(live: Driven, what: str, place: int) -> None:
         live.done(Answered(job.id, Answer("", 40, 5, "stop", -1.0), 25))
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(st.sampled_from(["realtime", "transcription"]), steps, st.booleans())
 def test_whatever_happens_in_whatever_order_the_story_holds_together(kind, happenings, stops):
     live = Driven(kind, longest_s=5.0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving import PATIENCE_S, Running, ScriptedService, until
+from serving import PATIENCE_S, Running, ScriptedService, running, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -31,6 +31,19 @@ def speech() -> bytes:
     """Half a second of silence, somebody who speaks, a second of silence; PCM16 at 16 kHz."""
     samples = np.concatenate([np.zeros(8000), load(SPEECH).samples, np.zeros(16_000)])
     return np.round(samples * 32767).astype("<i2").tobytes()
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections look at the time more often than they need to."""
+    monkeypatch.setattr("auricle.serve.live.connection._TICK_S", 0.05)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Running]:
+    """For tests that neither count nor close anything."""
+    with running(ScriptedService(said=hear_or_chat)) as started:
+        yield started
 
 
 def frames(sound: bytes) -> list[bytes]:
@@ -82,8 +95,8 @@ def nothing_runs(server: Running, service: ScriptedService) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")  # in the client itself
-def test_the_official_client_hears_partial_and_final_words(serve, openai_client, speech):
-    client = openai_client(serve(ScriptedService(said=hear_or_chat)))
+def test_the_official_client_hears_partial_and_final_words(shared, openai_client, speech):
+    client = openai_client(shared)
     with client.realtime.connect(model="gpt-realtime", extra_query={"intent": "transcription"}) as connection:
         assert connection.recv().session.type == "transcription"
         connection.session.update(session={"type": "transcription", "audio": {"input": AT_16_KHZ}})
@@ -124,8 +137,8 @@ def test_the_official_client_chats_by_voice_over_many_turns(serve, openai_client
             assert len(service.asked[turn][0].audios) == turn + 1
 
 
-def test_sound_in_bare_binary_messages_is_heard(serve, speech):
-    with opened(serve(ScriptedService(said=hear_or_chat)), "?intent=transcription") as socket:
+def test_sound_in_bare_binary_messages_is_heard(shared, speech):
+    with opened(shared, "?intent=transcription") as socket:
         start(socket, "transcription")
         for frame in frames(speech):
             socket.send(frame)
@@ -230,8 +243,8 @@ def test_more_connections_than_max_live_are_sent_away(serve):
         pass
 
 
-def test_an_unknown_intent_is_refused(serve):
-    assert refused(serve(ScriptedService()), "?intent=translation").status_code == 400
+def test_an_unknown_intent_is_refused(shared):
+    assert refused(shared, "?intent=translation").status_code == 400
 
 
 def test_the_key_comes_in_a_header_or_as_browsers_send_it(serve):
@@ -255,27 +268,26 @@ def test_garbage_is_answered_with_an_error_and_the_connection_goes_on(server, me
         start(socket)
 
 
-def test_a_huge_message_closes_the_connection_and_leaves_the_server_up(serve):
-    server = serve(ScriptedService())
-    with opened(server) as socket:
+def test_a_huge_message_closes_the_connection_and_leaves_the_server_up(shared):
+    with opened(shared) as socket:
         with suppress(ConnectionClosed):  # it may be closed before all is sent
             socket.send(b"\0" * (2**24 + 2))
         assert close_code(socket) == 1009
-    with opened(server) as socket:
+    with opened(shared) as socket:
         start(socket)
 
 
-def test_a_message_over_the_limit_of_live_voice_is_told_why(serve, monkeypatch):
+def test_a_message_over_the_limit_of_live_voice_is_told_why(shared, monkeypatch):
     monkeypatch.setattr("auricle.serve.live._PATIENCE", Patience(message_bytes=1000))
-    with opened(serve(ScriptedService())) as socket:
+    with opened(shared) as socket:
         socket.send(b"\0" * 1002)
         assert "expected at most 1000" in received(socket)["error"]["message"]
         assert close_code(socket) == 1009
 
 
-def test_a_client_that_sends_nothing_is_sent_away(serve, monkeypatch):
+def test_a_client_that_sends_nothing_is_sent_away(shared, monkeypatch):
     monkeypatch.setattr("auricle.serve.live._PATIENCE", Patience(idle_s=0.1))
-    with opened(serve(ScriptedService())) as socket:
+    with opened(shared) as socket:
         assert received(socket)["error"]["code"] == "idle_timeout"
         assert close_code(socket) == 1001
 
@@ -291,7 +303,7 @@ def test_a_client_that_does_not_read_is_sent_away(serve, monkeypatch):
 
 
 def test_a_stopping_server_finishes_the_answer_and_closes(serve):
-    service = ScriptedService(pieces=["word "] * 30, step_s=0.02)
+    service = ScriptedService(pieces=["word "] * 15, step_s=0.02)
     server = serve(service)
     with opened(server) as socket:
         send(socket, "conversation.item.create", item=_text_item("Hello?"))
@@ -304,6 +316,64 @@ def test_a_stopping_server_finishes_the_answer_and_closes(serve):
         assert close_code(socket) == 1012
     until(lambda: server.gateway.num_live == 0)
     assert refused(server).status_code == 503
+
+
+def test_a_stopping_server_finishes_turns_that_wait_for_the_words_of_earlier_ones(serve, speech):
+    service = ScriptedService(gate=threading.Event(), pieces=WORDS)
+    server = serve(service)
+    with opened(server, "?intent=transcription") as socket:
+        _commit(socket, speech, times=2)
+        server.gateway.admission.drain()
+        assert received_until(socket, "error")[-1]["error"]["code"] == "server_stopping"
+        service.gate.set()
+        for _ in range(2):
+            completed = received_until(socket, "conversation.item.input_audio_transcription.completed")[-1]
+            assert completed["transcript"] == "".join(WORDS)
+        assert close_code(socket) == 1012
+    nothing_runs(server, service)
+
+
+def test_what_is_sent_to_a_session_far_behind_is_dropped_and_told_and_pings_are_answered(serve, speech):
+    service = ScriptedService(gate=threading.Event(), pieces=WORDS)
+    server = serve(service)
+    with opened(server, "?intent=transcription") as socket:
+        _commit(socket, speech, times=4)
+        for _ in range(3):
+            socket.send(b"\0" * 2**21)
+        told = received_until(socket, "error")[-1]["error"]
+        assert told["code"] == "rate_limit_exceeded"
+        assert told["message"].endswith("dropped 1 messages")
+        assert socket.ping().wait(PATIENCE_S)
+        service.gate.set()
+        for _ in range(4):
+            received_until(socket, "conversation.item.input_audio_transcription.completed")
+        send(socket, "input_audio_buffer.clear")
+        received_until(socket, "input_audio_buffer.cleared")  # it goes on
+    nothing_runs(server, service)
+
+
+def test_a_client_that_leaves_a_session_far_behind_is_noticed(serve, speech):
+    service = ScriptedService(gate=threading.Event())
+    server = serve(service)
+    with opened(server, "?intent=transcription") as socket:
+        _commit(socket, speech, times=4)
+        for _ in range(20):
+            socket.send(bytes(FRAME))
+        socket.socket.close()
+        until(lambda: server.gateway.num_live == 0)
+        service.gate.set()
+    nothing_runs(server, service)
+
+
+def test_a_fast_client_is_not_dropped_while_its_sound_is_heard(shared):
+    """Eleven minutes at once: far more than what may wait."""
+    with opened(shared, "?intent=transcription") as socket:
+        push_to_talk(socket)
+        for _ in range(20):
+            socket.send(bytes(2**20))
+            send(socket, "input_audio_buffer.clear")
+        events = [event for _ in range(20) for event in received_until(socket, "input_audio_buffer.cleared")]
+        assert "error" not in {event["type"] for event in events}
 
 
 def test_a_failure_of_the_engine_fails_the_answer_alone(serve):
@@ -336,6 +406,20 @@ def refused(server: Running, query: str = "") -> Any:
     with pytest.raises(InvalidStatus) as refusal, opened(server, query):
         pass
     return refusal.value.response
+
+
+def push_to_talk(socket: ClientConnection) -> None:
+    settings = {"type": "transcription", "audio": {"input": {**AT_16_KHZ, "turn_detection": None}}}
+    send(socket, "session.update", session=settings)
+    received_until(socket, "session.updated")
+
+
+def _commit(socket: ClientConnection, sound: bytes, *, times: int) -> None:
+    push_to_talk(socket)
+    for _ in range(times):
+        socket.send(sound)
+        send(socket, "input_audio_buffer.commit")
+        received_until(socket, "conversation.item.done")
 
 
 def close_code(socket: ClientConnection) -> int:

@@ -3,6 +3,7 @@
 import pytest
 from live_driving import TURN, Driven, deltas, error, of_type, silence, tone, types
 
+from auricle.assistant.live import Listener
 from auricle.serve.live.jobs import Guess, Respond, Said, Transcribe
 from auricle.serve.wire.errors import ApiError
 
@@ -65,7 +66,7 @@ def test_a_guess_runs_alone_and_hears_at_least_800_ms_more_than_the_last():
     assert 0.8 <= guess.waveform.duration_s < 1.0
     live.guessed("a")
     assert not live.running(Guess)  # it waits for the next sound
-    live.speak(tone(0.1))
+    live.speak(tone(0.15))
     [guess] = live.running(Guess)
     assert guess.waveform.duration_s == pytest.approx(4.4, abs=0.1)
 
@@ -76,7 +77,7 @@ def test_a_guess_that_cannot_run_is_dropped_silently_and_tried_with_more_sound()
     assert live.failed(Guess, ApiError(429, "busy")) == []
     live.speak(tone(0.2))
     assert not live.running(Guess)
-    live.speak(tone(0.2))
+    live.speak(tone(0.4))
     assert len(live.running(Guess)) == 1
 
 
@@ -93,7 +94,7 @@ def test_in_a_long_turn_settled_segments_are_not_heard_again():
     live = Driven("transcription")
     live.speak(silence(0.5), tone(3.0))
     live.guessed("x")
-    live.speak(tone(0.1))
+    live.speak(tone(0.15))
     live.guessed("one two three", segments=((0.3, 1.0, "one two"), (2.0, 3.0, "three")))
     live.speak(tone(1.0))
     [guess] = live.running(Guess)
@@ -132,6 +133,28 @@ def test_a_client_that_is_far_ahead_is_read_no_further():
     assert live.session.is_behind
     live.transcribed("one")
     assert not live.session.is_behind
+
+
+def test_small_portions_are_heard_many_at_once(monkeypatch):
+    heard: list[int] = []
+    push = Listener.push
+    monkeypatch.setattr(Listener, "push", lambda self, samples: [heard.append(len(samples)), push(self, samples)][1])
+    live = Driven("transcription")
+    live.speak(*TURN, frame=960)  # 115 of 20 ms
+    assert len(heard) < 20
+    live.speak(silence(0.02))
+    live.send("input_audio_buffer.clear")
+    assert sum(heard) == pytest.approx(16_000 * 2.32, abs=16)
+
+
+@pytest.mark.parametrize(("most", "kept"), [(10**6, 3), (16_000 * 4 * 3, 1)])
+def test_a_conversation_keeps_to_its_share_of_all_memory(most: int, kept: int):
+    live = Driven(most_bytes=lambda: most)
+    for _ in range(3):
+        live.speak(*TURN)
+        live.send("response.cancel")
+    added, deleted = (of_type(live.events, f"conversation.item.{kind}") for kind in ("added", "deleted"))
+    assert len(added) - len(deleted) == kept
 
 
 # Push to talk.

@@ -11,6 +11,7 @@ SCRIPT = Path(__file__).parents[2] / "bench" / "serve_load.py"
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.mini
 def test_under_load_every_request_gets_what_it_gets_alone(tmp_path: Path):
     command = [sys.executable, SCRIPT, "--requests", "500", "--clients", "64", "--json", tmp_path / "load.json"]

@@ -10,6 +10,7 @@ import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from serving import Running, ScriptedService, native_service, until
+from websockets.sync.client import connect
 
 from auricle.weights import Checkpoint
 
@@ -77,6 +78,15 @@ def test_what_runs_waits_leaves_and_fails_is_counted(serve: Callable[..., Runnin
         service.failure = ZeroDivisionError()
         http.post(CHAT, json={"messages": ASKED})
         assert counts(http)["auricle_requests_total", "POST", CHAT, "500"] == 1
+
+
+def test_live_connections_are_shown(serve: Callable[..., Running]):
+    started = serve(ScriptedService())
+    with started.http() as http:
+        assert counts(http)["auricle_live_connections",] == 0
+        with connect(started.url.replace("http", "ws") + "/v1/realtime"):
+            until(lambda: counts(http)["auricle_live_connections",] == 1)
+        until(lambda: counts(http)["auricle_live_connections",] == 0)
 
 
 def test_strangers_invent_no_labels(serve: Callable[..., Running]):

@@ -39,6 +39,12 @@ def locked_page() -> Iterator[Running]:
         yield started
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong key is answered without the delay."""
+    monkeypatch.setattr("auricle.serve.page.login._WRONG_S", 0.0)
+
+
 @pytest.fixture
 def browse() -> Iterator[Callable[[Running], httpx.Client]]:
     """A client with a cookie jar of its own."""
@@ -153,6 +159,17 @@ def test_the_key_opens_the_page_and_no_other_does(locked_page: Running, browse: 
     assert client.get("/").status_code == 200
 
 
+def test_a_wrong_key_is_answered_late_while_others_are_served(
+    locked_page: Running, browse: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("auricle.serve.page.login._WRONG_S", 1.0)
+    client = browse(locked_page)
+    with pytest.raises(httpx.ReadTimeout):
+        client.post("/login", data={"password": "wrong"}, timeout=0.3)
+    assert client.get("/login", timeout=0.5).status_code == 200
+    assert client.post("/login", data={"password": KEY}, timeout=0.5).status_code == 303
+
+
 @pytest.mark.parametrize("cookie", ["", "wrong", KEY, "é" * 3])
 def test_a_made_up_cookie_does_not_open_it(locked_page: Running, browse: Any, cookie: str):
     headers = {"Cookie": f"auricle_page={cookie}".encode()}
@@ -202,7 +219,7 @@ def test_a_file_of_the_machine_is_neither_read_nor_served(open_page: Running, br
     assert '"success":false' in told
     from auricle.serve.page import _uploads
 
-    assert [file for file in Path(_uploads().name).rglob("*") if file.is_file() and "secret" in file.name] == []
+    assert [file for file in _uploads().path.rglob("*") if file.is_file() and "secret" in file.name] == []
 
 
 def test_an_upload_larger_than_the_limit_is_refused(browse: Any):

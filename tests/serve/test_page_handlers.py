@@ -16,7 +16,9 @@ from serving import ScriptedService
 from auricle.assistant.chat import Turn
 from auricle.audio import Waveform, load
 from auricle.conversation import Audio, Message, Sampling
-from auricle.serve.page.analysis import Analysis, Conversation, lines
+from auricle.serve.page.analysis import Analysis
+from auricle.serve.page.conversation import Conversation, lines
+from auricle.serve.page.memory import Memory
 from auricle.serve.page.stay import sentence
 from auricle.serve.page.transcription import TRANSCRIBE, TRANSLATE, Transcription
 from auricle.serve.wire.errors import ApiError
@@ -47,7 +49,7 @@ def desk(tmp_path: Path) -> Callable[..., Desk]:
 
 
 def analysis(desk: Desk) -> Analysis:
-    return Analysis(desk.stays, desk.uploads, Sampling(temperature=0.7, top_p=0.5))
+    return Analysis(desk.stays, desk.uploads, Memory(), Sampling(temperature=0.7, top_p=0.5))
 
 
 def test_an_answer_streams_and_the_next_question_remembers(desk: Any, recording: Callable[[str], str]):

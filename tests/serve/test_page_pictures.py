@@ -50,6 +50,7 @@ def test_a_long_recording_keeps_its_peaks_and_its_mean_loudness(noise: Callable[
     assert mel[:, 600:900] == pytest.approx(third.reshape(MEL_BINS, 300, 10).mean(axis=2), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_an_hour_has_no_more_columns_than_a_screen(sine: Callable[..., np.ndarray]):
     minute = sine(60.0)
     collected = Heard()

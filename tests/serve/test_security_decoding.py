@@ -7,13 +7,14 @@ import struct
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safe_fixtures import SPEECH, TRANSCRIBE, guarded, server_process
-from serving import ScriptedService
+from serving import ScriptedService, until
 
 import auricle.serve
 from auricle import audio
@@ -191,7 +192,9 @@ def bomb(seconds: int) -> bytes:
 
 def test_zip_bomb_of_sound_is_cut_off_by_its_duration():
     """Small to send, long to hear: what counts is what was decoded, and only so much is."""
-    content = bomb(2000)
+    content = bytearray(bomb(2000))
+    content[21] &= 0xF0  # FLAC's own count of samples: 0 means that it is not known
+    content[22:26] = bytes(4)
     assert len(content) < 400_000
     decoder = Decoder(ServeSettings(max_duration_s=60))
     try:
@@ -206,6 +209,75 @@ def test_zip_bomb_of_sound_is_cut_off_by_its_duration():
         assert exactly.duration_s > 30
     finally:
         decoder.close()
+
+
+@pytest.mark.parametrize("container", ["flac", "wav"])
+def test_a_header_that_states_too_much_is_believed_at_once(container: str):
+    content = bomb(200)
+    if container == "wav":
+        file = io.BytesIO()
+        with wave.open(file, "wb") as writer:
+            writer.setparams((1, 2, 16000, 0, "NONE", ""))
+            writer.writeframes(bytes(2 * 16000 * 200))
+        content = file.getvalue()
+    decoder = Decoder(ServeSettings(max_duration_s=60))
+    try:
+        with pytest.raises(ApiError, match="is longer than 60 s") as refused:
+            next(iter(decoder.decode(io.BytesIO(content), "long").blocks()))
+        assert refused.value.status == 413
+    finally:
+        decoder.close()
+
+
+def test_a_wav_that_states_nonsense_is_as_long_as_its_file():
+    """As programs write it that cannot go back to the header."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, 16000, 0, "NONE", ""))
+        writer.writeframes(bytes(2 * 16000 * 3))
+    content = bytearray(file.getvalue())
+    content[4:8] = content[40:44] = b"\xff" * 4
+    decoder = Decoder(ServeSettings(max_duration_s=60))
+    try:
+        assert sum(map(len, decoder.decode(io.BytesIO(content), "streamed").blocks())) == 3 * 16000
+    finally:
+        decoder.close()
+
+
+def test_only_so_many_recordings_are_decoded_at_once():
+    decoder = Decoder(ServeSettings(max_concurrency=1))
+    content = bomb(300)
+    try:
+        held = [decoder.decode(io.BytesIO(content), "long").blocks() for _ in range(2)]
+        assert all(len(next(iter(blocks))) for blocks in held)
+        with pytest.raises(ApiError, match="it decodes as many recordings as it may") as refused:
+            next(iter(decoder.decode(io.BytesIO(content), "one more").blocks()))
+        assert refused.value.status == 429
+        held[0].close()  # type: ignore[attr-defined]
+        assert len(next(iter(decoder.decode(io.BytesIO(content), "later").blocks())))
+        held[1].close()  # type: ignore[attr-defined]
+    finally:
+        decoder.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's own")
+def test_a_taken_over_decoder_gains_nothing_by_starting_programs(taken_over: Workers):
+    code = told("(__import__('resource').getrlimit(6), __import__('ctypes').CDLL(None).prctl(39, 0, 0, 0, 0))")
+    assert does(taken_over, code)[0][1] == b"((0, 0), 1)"  # RLIMIT_NPROC, PR_GET_NO_NEW_PRIVS
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="others may not fork there at all")
+def test_what_a_taken_over_decoder_started_ends_with_it(taken_over: Workers):
+    sleep = "pid = os.fork()\nif not pid:\n    os.close(pipe)\n    __import__('time').sleep(60)\n    os._exit(0)\n"
+    started = int(does(taken_over, sleep + told("pid"))[0][1])
+
+    def has_ended() -> bool:
+        try:
+            return Path(f"/proc/{started}/stat").read_text().rpartition(") ")[2][0] in "ZX"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    until(has_ended)
 
 
 def test_zip_bomb_is_answered_413():

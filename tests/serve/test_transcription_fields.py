@@ -33,6 +33,12 @@ def test_without_fields_words_are_written_in_the_language_spoken_greedily_as_jso
     [
         ({"language": "de"}, "language", "de"),
         ({"language": "German"}, "language", "de"),
+        ({"language": "EN"}, "language", "en"),
+        ({"language": "en-US"}, "language", "en"),
+        ({"language": "zh_Hant_TW"}, "language", "zh"),
+        ({"languages[]": ["pt-BR"]}, "language", "pt"),
+        ({"language": "de", "user": "me", "word_timestamps": "false"}, "language", "de"),
+        ({"language": "de", "condition_on_previous_text": "False"}, "language", "de"),
         ({"language": " auto "}, "language", "auto"),
         ({"languages[]": ["de"]}, "language", "de"),
         ({"languages[]": ["de", "German"], "language": "de"}, "language", "de"),

@@ -14,6 +14,7 @@ from auricle.errors import UserError
 
 RATES = range(1_000, 1_000_001)  # samples/s; a rate outside it is a damaged header or a mix-up, not sound
 _NOTHING_ELSE = {"protocol_whitelist": ""}  # a file may name others, by path or URL: FFmpeg then opens none
+_STATE_DURATION = ("wav", "w64", "aiff", "flac", "ogg", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")  # FFmpeg's names
 _LOG = logging.getLogger(__name__)
 
 
@@ -33,6 +34,18 @@ def decode_blocks(file: Any, name: str) -> Iterator[np.ndarray]:
         raise UserError(
             f"cannot decode {name}: {_reason(error)}; expected a whole audio file that FFmpeg can read"
         ) from error
+
+
+def stated_duration_s(file: Any, name: str) -> float | None:
+    """The length in s that a file's header states; None where it states none, or FFmpeg only guesses it."""
+    try:
+        with _open_container(file, name) as container:
+            track = _sound_track(container, name)
+            if track.duration is None or container.format.name not in _STATE_DURATION:
+                return None
+            return float(track.duration * track.time_base)
+    except (av.FFmpegError, UserError):
+        return None  # decoding it says why
 
 
 def _open_container(file: Any, name: str) -> Any:

@@ -54,7 +54,17 @@ class LimitFlags:
     max_duration: Annotated[float, typer.Option("--max-duration", help="Of one recording, in seconds.")] = 4 * 3600
     max_concurrency: Annotated[int, typer.Option("--max-concurrency", help="Requests worked on at once.")] = 32
     max_queue: Annotated[int, typer.Option("--max-queue", help="Requests that wait; more are answered 429.")] = 256
-    max_live: Annotated[int, typer.Option("--max-live", help="Live voice connections at once.")] = 64
+    max_live: Annotated[int, typer.Option("--max-live", help="Live voice connections at once.")] = 32
+    body_timeout: Annotated[
+        float, typer.Option("--body-timeout", help="Seconds for a request's body, and one more for every 4000 bytes.")
+    ] = 60
+    decode_timeout: Annotated[
+        float, typer.Option("--decode-timeout", help="Seconds of CPU time for decoding one recording.")
+    ] = 120
+    decode_memory_mb: Annotated[int, typer.Option("--decode-memory-mb", help="For decoding one recording.")] = 1024
+    fetch_timeout: Annotated[
+        float, typer.Option("--fetch-timeout", help="Seconds for fetching one recording by its address.")
+    ] = 30
     drain_timeout: Annotated[
         float, typer.Option("--drain-timeout", help="Seconds that running requests have to finish after SIGTERM.")
     ] = 600
@@ -83,6 +93,10 @@ def serve(context: typer.Context, model: ServedModelFlags, address: AddressFlags
         max_queue=limits.max_queue,
         max_live=limits.max_live,
         drain_timeout_s=limits.drain_timeout,
+        body_timeout_s=limits.body_timeout,
+        decode_timeout_s=limits.decode_timeout,
+        decode_memory_mb=limits.decode_memory_mb,
+        fetch_timeout_s=limits.fetch_timeout,
     )
     has_finished = run_server(
         model.model,

@@ -36,12 +36,14 @@ class ChatServer:
     model: its name of the model.
     owner: whose server it is; None where it does not say.
     called: how sentences name it.
+    max_model_len: tokens of a prompt and its answer together, where it says.
     """
 
     url: str
     model: str
     owner: str | None
     called: str
+    max_model_len: int | None = None
 
     def body(self, request: Request, sampling: Sampling, index: int) -> dict[str, Any]:
         """All of a request; every neutral value is said where the server would else have a say.

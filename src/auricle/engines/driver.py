@@ -11,14 +11,17 @@ from typing import Any, Protocol
 from auricle.conversation import Sampling
 from auricle.engines.interface import Request
 from auricle.engines.ticket import Ticket
+from auricle.errors import UserError
 
 _LOG = logging.getLogger(__name__)
+_UNHEALTHY = 3  # errors in a row
 
 
 class Stepper(Protocol):
     """Answers many requests at once, a token each at every step. Only `prepare` may be called from any thread.
 
-    One that has `num_running`, `num_waiting` and `cache_stats()` is asked for them by `Driver`, from any thread.
+    One that has `num_running`, `num_waiting` and `cache_stats()` is asked for them by `Driver`, from any thread; one
+    that tells its tickets of its errors itself has `num_failed`: how often in a row it failed.
     """
 
     defaults: Sampling
@@ -70,6 +73,7 @@ class Driver:
         self._calls: SimpleQueue[_Call] = SimpleQueue()
         self._tickets: set[Ticket] = set()  # of the model's thread alone
         self._closed = False
+        self._num_failed = 0  # steps, requests taken in and scores, since a step was done
         self._lock = threading.Lock()  # nothing is handed in after `close` emptied the queue
         self._thread = threading.Thread(target=self._run, name="auricle-model", daemon=True)
         self._thread.start()
@@ -118,6 +122,11 @@ class Driver:
         return self._calls.qsize() + getattr(self.stepper, "num_waiting", 0)
 
     @property
+    def healthy(self) -> bool:
+        """Whether the model works: false once it failed three times without a step between that it could do."""
+        return max(self._num_failed, getattr(self.stepper, "num_failed", 0)) < _UNHEALTHY
+
+    @property
     def max_model_len(self) -> int | None:
         """Tokens of a prompt and its answer together, where the stepper tells."""
         return getattr(self.stepper, "max_model_len", None)
@@ -149,9 +158,12 @@ class Driver:
         while not self._closed:
             try:
                 self._take(wait=not busy)
+                works = any(not ticket.done for ticket in self._tickets)
                 busy = not self._closed and self.stepper.step()
+                self._num_failed *= not works
             except Exception as error:
                 _LOG.exception("the model failed; the requests that ran are given up")
+                self._num_failed += 1
                 self._give_up(error)
                 busy = False
             self._tickets = {ticket for ticket in self._tickets if not ticket.done and not ticket.cancelled}
@@ -167,6 +179,7 @@ class Driver:
                 try:
                     call.run()
                 except Exception as error:
+                    self._num_failed += not isinstance(error, UserError)
                     call.fail(error)
                 call = self._calls.get_nowait()
         except Empty:

@@ -1,6 +1,7 @@
 """Requests to prompts that have been read, with as little work as what was heard before leaves."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,10 +68,12 @@ class Listener:
         recordings = tuple(map(self._recording, request.audios, windows))
         return Asked(prompt, recordings, None if raw else _key(prompt, recordings))
 
-    def read(self, asked: Asked) -> tuple[Prefilled, int]:
-        """Read a prompt from where its longest known beginning ends, and how many tokens that took."""
-        ids, spans = asked.prompt.ids, asked.prompt.audio_spans
-        prefix = None if asked.key is None else self._prefixes.find(asked.key)
+    def read(self, asked: Asked, said: Sequence[int] = ()) -> tuple[Prefilled, int]:
+        """Read a prompt, and what was said to it, from where the longest known beginning ends -> how many tokens that
+        took, too.
+        """
+        ids, spans = (*asked.prompt.ids, *said), asked.prompt.audio_spans
+        prefix = None if asked.key is None else self._prefixes.find((*asked.key, *said))
         start = 0 if prefix is None else prefix.num_tokens
         with torch.inference_mode():
             heard = [

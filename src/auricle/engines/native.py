@@ -1,25 +1,19 @@
-"""Our own model on one device: batches of requests, and requests of many clients as they come."""
+"""Our own model on one device: batches of requests."""
 
-import logging
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 
 from auricle import units
 from auricle.audio import Mel, Waveform, cut_windows, log_mel
 from auricle.conversation import Answer, RawPrompt, Sampling
-from auricle.engines.caches import PrefixCache, RecordingCache
 from auricle.engines.interface import Request
-from auricle.engines.listening import Asked, Listener, token_bytes
 from auricle.engines.room import ROW_TOKENS, Room, batches
-from auricle.engines.ticket import Ticket
-from auricle.engines.writing import Writer, refuse_schema, report_tokens
+from auricle.engines.writing import refuse_schema, report_tokens
 from auricle.errors import UserError
 from auricle.generate import (
     Generated,
+    Prefilled,
     RunningBatch,
-    Said,
     StopStream,
     branch,
     cut_at_stop,
@@ -35,10 +29,6 @@ from auricle.weights import Checkpoint
 _READ_AHEAD = 8  # times the batch size: so many requests are read, so that those of like length meet
 _REFILL = 4  # a running batch is joined by a quarter of its rows at least: prompts are read faster together
 _LEAST_LENGTH = 0.75  # of the longest prompt that others are read with, padded to its length
-_READ_TOKENS = 400  # of prompts between two steps, and one prompt at least: the rows that run wait for it
-_RECORDINGS_BYTES = 128 * 2**20
-
-_LOG = logging.getLogger(__name__)
 
 
 class NativeEngine:
@@ -110,13 +100,15 @@ class NativeEngine:
         """The log-probability of each text as what the model says next; the end of the answer is not part of it."""
         if not continuations:
             return []
-        checkpoint = self.checkpoint
-        ids = [checkpoint.tokenizer.encode(text) for text in continuations]
-        longest = max(map(len, ids))
-        item = self._prepare(request, longest)
-        inputs = self._collate([item])
-        num_at_once = max(1, self.batch_size * ROW_TOKENS // (len(item.prompt.ids) + longest))
-        return score(checkpoint.model, inputs, ids, batch_size=num_at_once)
+        ids = [self.checkpoint.tokenizer.encode(text) for text in continuations]
+        item = self._prepare(request, max(map(len, ids)))
+        return self.score_read(read(self.checkpoint.model, self._collate([item])), ids)
+
+    def score_read(self, prompt: Prefilled, continuations: Sequence[Sequence[int]]) -> list[float]:
+        """As `score`, of a prompt that was read and of ids; as many at once as there is memory for."""
+        num_tokens = prompt.cache.num_tokens + max(map(len, continuations))
+        num_at_once = max(1, self.batch_size * ROW_TOKENS // num_tokens)
+        return score(self.checkpoint.model, prompt, continuations, batch_size=num_at_once)
 
     def _read(self, requests: Iterator[Request], sampling: Sampling) -> tuple[list[Prepared], UserError | None]:
         """The next requests, and the error of the one after them, if that is why they end."""
@@ -199,161 +191,3 @@ class NativeEngine:
     @staticmethod
     def _hear(audio: Waveform, num_mel_bins: int) -> list[Mel]:
         return [log_mel(window, num_mel_bins=num_mel_bins) for window in cut_windows(audio)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    asked: Asked
-    sampling: Sampling
-    index: int
-    ticket: Ticket
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    asked: Asked
-    ticket: Ticket
-    writer: Writer
-    said: list[int] = field(default_factory=list)
-
-
-class NativeStepper:
-    """The engine's model for many clients at once: requests join the batch as they come, and leave as they end.
-
-    Args:
-        engine: whose checkpoint and batch size are taken.
-        recordings_bytes: for the audio tokens of recordings that were heard lately.
-        prefixes_bytes: for keys and values of conversations that were read lately; unless given, those of half as
-            many tokens as run at once.
-    """
-
-    def __init__(
-        self, engine: NativeEngine, *, recordings_bytes: int = _RECORDINGS_BYTES, prefixes_bytes: int | None = None
-    ) -> None:
-        self.defaults = engine.defaults
-        self.batch_size = engine.batch_size
-        self.max_model_len = engine.checkpoint.model.config.text.max_tokens
-        self._engine = engine
-        self._room = Room.of(engine.batch_size)
-        if prefixes_bytes is None:
-            prefixes_bytes = self._room.num_tokens // 2 * token_bytes(engine.checkpoint.model)
-        self._recordings = RecordingCache(recordings_bytes)
-        self._prefixes = PrefixCache(prefixes_bytes)
-        self._listener = Listener(engine.checkpoint, self._recordings, self._prefixes)
-        self._waiting: deque[_Waiting] = deque()
-        self.abandon()
-
-    @property
-    def num_running(self) -> int:
-        """Requests that are being answered."""
-        return len(self._running)
-
-    @property
-    def num_waiting(self) -> int:
-        """Requests that wait for room."""
-        return len(self._waiting)
-
-    def cache_stats(self) -> dict[str, float]:
-        """Counters of both caches, and the size of the running rows' keys and values."""
-        recordings, prefixes = self._recordings, self._prefixes
-        return {
-            "recording_hits": recordings.hits,
-            "recording_misses": recordings.misses,
-            "recording_bytes": recordings.num_bytes,
-            "prefix_hits": prefixes.hits,
-            "prefix_misses": prefixes.misses,
-            "prefix_tokens": prefixes.num_tokens,
-            "prefix_bytes": prefixes.num_bytes,
-            "running_bytes": self._batch.num_bytes,
-        }
-
-    def prepare(self, request: Request, sampling: Sampling) -> Asked:
-        """All that can be done in the caller's thread.
-
-        Raises:
-            UserError: it cannot be answered.
-        """
-        refuse_schema(sampling, "native")
-        if sampling.num_beams > 1:
-            raise UserError(f"beam search cannot share a running batch: got num_beams {sampling.num_beams}, expected 1")
-        return self._listener.prepare(request, sampling)
-
-    def add(self, prepared: Asked, sampling: Sampling, index: int, ticket: Ticket) -> None:
-        """It joins as soon as there is room, in the order of arrival."""
-        self._waiting.append(_Waiting(prepared, sampling, index, ticket))
-
-    def step(self) -> bool:
-        """Those nobody waits for leave, those that wait join while there is room, and every row says a token.
-
-        What fails while one prompt is read costs that request alone; what fails later costs all that run.
-        """
-        try:
-            self._drop_cancelled()
-            self._admit()
-            self._hear(self._batch.step())
-        except Exception as error:
-            _LOG.exception("a step failed; the requests that ran are given up")
-            tickets = [running.ticket for running in self._running.values()]
-            self._start_anew()
-            for ticket in tickets:
-                ticket.fail(error.with_traceback(None))  # which would keep the step's tensors
-        return bool(self._running or self._waiting)
-
-    def abandon(self) -> None:
-        """Forget all requests."""
-        self._waiting.clear()
-        self._start_anew()
-
-    def score(self, request: Request, continuations: Sequence[str]) -> list[float]:
-        """As the engine."""
-        return self._engine.score(request, continuations)
-
-    def _start_anew(self) -> None:
-        checkpoint = self._engine.checkpoint
-        self._batch = RunningBatch(checkpoint.model, stop_ids=checkpoint.stop_ids, tokenizer=checkpoint.tokenizer)
-        self._running: dict[int, _Running] = {}
-
-    def _drop_cancelled(self) -> None:
-        if any(waiting.ticket.cancelled for waiting in self._waiting):
-            self._waiting = deque(waiting for waiting in self._waiting if not waiting.ticket.cancelled)
-        for row in [row for row, running in self._running.items() if running.ticket.cancelled]:
-            self._leave(row)
-            self._batch.drop([row])
-
-    def _admit(self) -> None:
-        num_read = 0
-        while self._waiting and num_read < _READ_TOKENS:
-            if not self._room.count(self._batch.lengths, [len(self._waiting[0].asked.prompt.ids)]):
-                return
-            num_read += self._join(self._waiting.popleft())
-
-    def _join(self, waiting: _Waiting) -> int:
-        """Read a prompt and let it run -> how many tokens were read."""
-        asked, sampling, checkpoint = waiting.asked, waiting.sampling, self._engine.checkpoint
-        try:
-            prompt, num_read = self._listener.read(asked)
-        except Exception as error:
-            _LOG.exception("a prompt could not be read")
-            waiting.ticket.fail(error.with_traceback(None))
-            return 0
-        row = self._batch.num_joined
-        writer = Writer(checkpoint.tokenizer, checkpoint.stop_ids, sampling)
-        self._running[row] = _Running(asked, waiting.ticket, writer)
-        self._hear(self._batch.join(prompt, sampling, [waiting.index]))
-        return num_read
-
-    def _hear(self, said: list[Said]) -> None:
-        """Give out what became certain, and the answers that ended."""
-        for row, token, last in said:
-            running = self._running[row]
-            running.said.append(token.id)
-            piece = running.writer.write(token)
-            if piece is not None:
-                running.ticket.push(piece)
-            if last:
-                running.ticket.finish(running.writer.answer(len(running.asked.prompt.ids)))
-                self._leave(row)
-
-    def _leave(self, row: int) -> None:
-        running = self._running.pop(row)
-        self._listener.remember(running.asked, running.said, self._batch, row)

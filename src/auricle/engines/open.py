@@ -9,7 +9,8 @@ import torch
 from auricle.engines.device import choose_device, choose_dtype
 from auricle.engines.driver import Driver
 from auricle.engines.interface import Engine
-from auricle.engines.native import NativeEngine, NativeStepper
+from auricle.engines.native import NativeEngine
+from auricle.engines.native_stepper import NativeStepper
 from auricle.engines.openai import OpenAIEngine
 from auricle.engines.plain import plain_directory
 from auricle.engines.service import Service

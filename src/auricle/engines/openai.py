@@ -111,7 +111,10 @@ def find_server(client: Any, url: str, model: str) -> ChatServer:
     if AURICLE not in owners and model not in {one.id for one in models}:
         names = ", ".join(sorted(one.id for one in models)[:5]) or "nothing"
         raise UserError(f"no model {model!r} at {url}: it serves {names}; name one of those")
-    return replace(server, owner=next((owner for owner in (AURICLE, VLLM) if owner in owners), None))
+    owner = next((owner for owner in (AURICLE, VLLM) if owner in owners), None)
+    named = next((one for one in models if one.id == model), models[0])  # Auricle has one, and accepts any name
+    told = getattr(named, "max_model_len", None)
+    return replace(server, owner=owner, max_model_len=told if isinstance(told, int) else None)
 
 
 @contextmanager

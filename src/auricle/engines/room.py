@@ -32,6 +32,45 @@ class Room:
             joining += 1
         return joining
 
+    @property
+    def _kept_for_short(self) -> int:
+        return max(self.num_tokens // 2, ROW_TOKENS)
+
+    def fits(self, running: Sequence[int], length: int) -> bool:
+        """Whether one more may join rows of which those above `ROW_TOKENS` have buffers of their own.
+
+        All together hold at most `num_tokens`. Half of it, and one row at least, is kept for the short ones: they may
+        always fill it. The long ones fill no more than the other half, but for the first of them.
+        Worked example: 1600 tokens; 3000 run -> 500 may join, 900 may not.
+        """
+        short, long = _sizes([*running, length])
+        if len(running) >= self.num_rows:
+            return False
+        if length > ROW_TOKENS and len(long) > 1 and sum(long) > self.num_tokens // 2:
+            return False
+        return short + sum(long) <= self.num_tokens or short <= self._kept_for_short
+
+    def too_many(self, running: Sequence[int]) -> int | None:
+        """Which of the rows that grow, in the order they joined, must wait again: none while all hold at most twice
+        `num_tokens`, and never one that `fits` would let join again at once.
+
+        It is the youngest of the long ones, while they are several and hold more than half as much, else of the others.
+        Worked example: 1600 tokens; 700, 600, 650, 700, 620 run -> the last one: 5 rows of 700 are more than 3200.
+        """
+        short, long = _sizes(running)
+        if short + sum(long) <= 2 * self.num_tokens:
+            return None
+        if len(long) > 1 and sum(long) > self.num_tokens:
+            return max(place for place, length in enumerate(running) if length > ROW_TOKENS)
+        places = [place for place, length in enumerate(running) if length <= ROW_TOKENS]
+        return places[-1] if len(places) > 1 and short > self._kept_for_short else None
+
+
+def _sizes(lengths: Sequence[int]) -> tuple[int, list[int]]:
+    """Tokens of the short rows, padded to the longest of them, and of each long one."""
+    short = [length for length in lengths if length <= ROW_TOKENS]
+    return len(short) * max(short, default=0), [length for length in lengths if length > ROW_TOKENS]
+
 
 def batches(lengths: Sequence[int], *, num_tokens: int, num_rows: int) -> Iterator[list[int]]:
     """Places of `lengths`, longest first, in batches of at most `num_rows` rows and `num_tokens` tokens, padding

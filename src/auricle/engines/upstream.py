@@ -21,11 +21,16 @@ _LOG = logging.getLogger(__name__)
 _CONNECT_S = 5.0
 _ANSWER_S = 600.0  # the longest wait for the next piece
 _BUSY = 429
+_IS_BUSY = "it is busy"
 _REFUSALS = frozenset({400, 413, 415, 422})  # of a request, which another server would refuse too
 
 
 class UpstreamError(ConnectionError):
     """No server answers, or one broke off in the middle of an answer: nothing that the client can change."""
+
+
+class UpstreamBusyError(UpstreamError):
+    """Every server that can be reached has too much to do; it may be asked again in a while."""
 
 
 @dataclass(slots=True)
@@ -74,7 +79,9 @@ class UpstreamService:
         self._key = find_key(api_key)
         self._pause_s = pause_s
         self._upstreams = [_Upstream(url, self._client(url)) for url in urls]
-        self._server = replace(self._find(model), called="the upstream server")  # clients hear no address of ours
+        found = self._find(model)
+        self._server = replace(found[0], called="the upstream server")  # clients hear no address of ours
+        self.max_model_len = min((one.max_model_len for one in found if one.max_model_len is not None), default=None)
         self._loop = asyncio.new_event_loop()
         self._tickets: set[Ticket] = set()  # of the loop's thread alone
         self._closed = False
@@ -109,6 +116,11 @@ class UpstreamService:
 
         prompt, *scored = self._start(self._ask(score)).result()
         return [read_score(self._server, prompt, one) for one in scored]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether any server is not left out."""
+        return any(upstream.paused_until <= time.monotonic() for upstream in self._upstreams)
 
     @property
     def num_running(self) -> int:
@@ -158,7 +170,7 @@ class UpstreamService:
     async def _ask(self, ask: Callable[[Any], Awaitable[T]], *, may_move: Callable[[], bool] = lambda: True) -> T:
         """What the first server says that can; another one is asked only while `may_move`."""
         left = list(self._upstreams)
-        reason = ""
+        reasons: list[str] = []
         while left and may_move():
             upstream = min(left, key=lambda one: (one.paused_until > time.monotonic(), one.num_open))
             left.remove(upstream)
@@ -169,12 +181,13 @@ class UpstreamService:
                 upstream.paused_until = 0.0
                 return said
             except Exception as error:
-                reason = self._judge(upstream, error)
+                reasons.append(self._judge(upstream, error))
             finally:
                 upstream.num_open -= 1
         if not may_move():
             raise UpstreamError("the upstream server broke off in the middle of its answer")
-        raise UpstreamError(f"no upstream server answers: {reason}")
+        kind = UpstreamBusyError if _IS_BUSY in reasons else UpstreamError
+        raise kind(f"no upstream server answers: {reasons[-1]}")
 
     def _judge(self, upstream: _Upstream, error: Exception) -> str:
         """What went wrong, where another server may do better; else the error as the client should read it."""
@@ -184,7 +197,7 @@ class UpstreamService:
                 raise error
         _LOG.warning("%s: %s", upstream.url, error, exc_info=not isinstance(error, openai.OpenAIError))
         if isinstance(error, openai.APIStatusError) and error.status_code == _BUSY:
-            return "it is busy"
+            return _IS_BUSY
         upstream.paused_until = time.monotonic() + self._pause_s
         if isinstance(error, openai.APIStatusError):
             return f"status {error.status_code}"
@@ -198,7 +211,7 @@ class UpstreamService:
                 raise UpstreamError("it is of another kind than the other servers")
             upstream.known = True
 
-    def _find(self, model: str) -> ChatServer:
+    def _find(self, model: str) -> list[ChatServer]:
         """What the servers are that answer now."""
         found, refused = list[ChatServer](), list[UserError]()
         for upstream in self._upstreams:
@@ -218,7 +231,7 @@ class UpstreamService:
                 f"{', '.join(f'{server.url} {server.owner}' for server in found)}; "
                 "serve one kind, vLLM or Auricle"
             )
-        return found[0]
+        return found
 
     def _look(self, url: str, model: str) -> ChatServer:
         with import_openai().OpenAI(base_url=url, api_key=self._key, max_retries=0, timeout=_CONNECT_S) as client:

@@ -1,6 +1,7 @@
 """vLLM inside this process: our prompts in, token ids out, its paged cache and continuous batching between."""
 
 import itertools
+import logging
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from auricle.engines.writing import Writer
 from auricle.errors import UserError
 from auricle.generate import Token
 
+_LOG = logging.getLogger(__name__)
 _MOST_WORDS = 500  # characters of an error of vLLM's that are shown
 
 
@@ -70,6 +72,7 @@ class VllmStepper:
         self._rows: dict[str, _Row] = {}
         self._numbers = itertools.count()
         self.defaults = self._reader.defaults
+        self.max_model_len: int = self._engine.model_config.max_model_len
 
     @property
     def num_running(self) -> int:
@@ -93,7 +96,7 @@ class VllmStepper:
 
             settings["structured_outputs"] = StructuredOutputsParams(json=sampling.json_schema)
         read = self._reader.read(request, sampling)
-        read.prompt.require_room(self._engine.model_config.max_model_len, num_new=sampling.max_new_tokens)
+        read.prompt.require_room(self.max_model_len, num_new=sampling.max_new_tokens)
         return _Prepared(read, settings)
 
     def add(self, prepared: _Prepared, sampling: Sampling, index: int, ticket: Ticket) -> None:
@@ -106,13 +109,21 @@ class VllmStepper:
             ticket.fail(UserError(f"vLLM refuses the request: {_words(error)}; change it or use another engine"))
 
     def step(self) -> bool:
-        """One step of vLLM; pieces and answers go into their tickets, cancelled requests are dropped."""
+        """One step of vLLM; pieces and answers go into their tickets, cancelled requests are dropped.
+
+        What fails for one request costs that request alone.
+        """
         self._drop([name for name, row in self._rows.items() if row.ticket.cancelled], abort=True)
         if not self._rows:
             return False
         for output in self._engine.step():
             if row := self._rows.get(output.request_id):
-                self._hear(output, row)
+                try:
+                    self._hear(output, row)
+                except Exception as error:
+                    _LOG.exception("an answer of vLLM's could not be read")
+                    self._drop([output.request_id], abort=not output.finished)
+                    row.ticket.fail(error)
         return bool(self._rows)
 
     def abandon(self) -> None:
@@ -132,8 +143,10 @@ class VllmStepper:
                 read = self._reader.read(request, Sampling(max_new_tokens=max(1, len(said))))
                 names.append(self._begin(_Prepared(read, settings, said), one, 0, Ticket()))
             rows = [self._rows[name] for name in names]
-            while not all(row.writer.ended for row in rows):
+            while not all(row.ticket.done for row in rows):
                 self.step()
+            for row in rows:
+                row.ticket.answer()  # raises why there is none
         finally:
             self._drop([name for name in names if name in self._rows], abort=True)
         return [_score(row) for row in rows]

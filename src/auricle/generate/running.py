@@ -5,6 +5,7 @@ Axes: B rows, V vocabulary.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from auricle.generate.forward import ROOM_TOKENS, Prefilled, advance
 from auricle.generate.sampler import Sampler
 from auricle.generate.stopping import Stopping
 from auricle.generate.tokens import Alternatives, Token, alternatives, chosen_logprobs
-from auricle.model import Qwen2Audio, RunningCache
+from auricle.model import PartedCache, Qwen2Audio
 from auricle.text import Tokenizer
 
 
@@ -61,11 +62,19 @@ class RunningBatch:
     num_joined: how many rows there have been; the next one's number.
     """
 
-    def __init__(self, model: Qwen2Audio, *, stop_ids: frozenset[int], tokenizer: Tokenizer | None = None) -> None:
+    def __init__(
+        self,
+        model: Qwen2Audio,
+        *,
+        stop_ids: frozenset[int],
+        tokenizer: Tokenizer | None = None,
+        apart: int | None = None,
+    ) -> None:
+        """`apart`: a row of more tokens has buffers of its own, so that the others are not padded to its length."""
         self._model = model
         self._stop_ids = stop_ids
         self._tokenizer = tokenizer
-        self._cache = RunningCache(model.config.text.windows)
+        self._cache = PartedCache(model.config.text.windows, apart=apart)
         self._rows: list[_Row] = []  # in the order of the cache's
         self._cohorts: list[_Cohort] = []
         self.num_joined = 0
@@ -81,7 +90,13 @@ class RunningBatch:
         return self._cache.num_bytes
 
     def join(
-        self, read: Prefilled, sampling: Sampling, indices: Sequence[int], *, rows: Sequence[int] | None = None
+        self,
+        read: Prefilled,
+        sampling: Sampling,
+        indices: Sequence[int],
+        *,
+        rows: Sequence[int] | None = None,
+        said: Sequence[int] = (),
     ) -> list[Said]:
         """Prompts that were read become rows, numbered on from those before -> the first token of each.
 
@@ -90,14 +105,17 @@ class RunningBatch:
             sampling: how they are answered; without beams.
             indices: each row's place among all requests, which its draws depend on.
             rows: which of the prompts each row goes on from; each prompt once unless given.
+            said: the ids at the prompts' end that are an answer's beginning, which goes on as if it had never paused.
         """
         if sampling.num_beams > 1:
             raise ValueError(f"{sampling.num_beams} beams have no token until the end: call generate")
         self._sweep()
         joined = [
-            _Row(self.num_joined + place, sampling, Stopping(self._stop_ids, sampling.stop, self._tokenizer))
+            _Row(self.num_joined + place, sampling, Stopping(self._stop_ids, sampling.stop, self._tokenizer), len(said))
             for place in range(len(indices))
         ]
+        for row, token_id in product(joined, said):
+            row.stopping.ends(token_id)
         with torch.inference_mode():
             inputs, logits_BV = read.inputs, read.logits
             lengths = inputs.valid.sum(dim=1).tolist()
@@ -110,7 +128,7 @@ class RunningBatch:
             self._rows += joined
             self.num_joined += len(joined)
             if not self._is_plain(sampling):
-                sampler = Sampler(sampling, inputs, stop_ids=self._stop_ids, indices=indices)
+                sampler = Sampler(sampling, inputs, stop_ids=self._stop_ids, indices=indices, num_said=len(said))
                 self._cohorts.append(_Cohort(sampler, joined))
             return self._choose(joined, logits_BV)
 

@@ -124,10 +124,18 @@ class Sampler:
     """
 
     def __init__(
-        self, sampling: Sampling, inputs: ModelInput, *, stop_ids: frozenset[int], indices: Sequence[int]
+        self,
+        sampling: Sampling,
+        inputs: ModelInput,
+        *,
+        stop_ids: frozenset[int],
+        indices: Sequence[int],
+        num_said: int = 0,
     ) -> None:
+        """`num_said`: tokens of the answers that the inputs end with already."""
         self._sampling = sampling
         self._history = History(sampling, inputs, stop_ids)
+        self._history.num_new = num_said
         self._uniform_BN: torch.Tensor | None = None
         if sampling.temperature > 0:
             device = inputs.ids.device

@@ -8,31 +8,31 @@ from dataclasses import replace
 
 import torch
 
-from auricle.generate.forward import prefill
+from auricle.generate.forward import Prefilled
 from auricle.model import KVCache, ModelInput, Qwen2Audio
 
 _PLACES = 256  # scored at once: each needs the scores of a whole vocabulary
 
 
 def score(
-    model: Qwen2Audio, inputs: ModelInput, continuations: Sequence[Sequence[int]], *, batch_size: int
+    model: Qwen2Audio, prompt: Prefilled, continuations: Sequence[Sequence[int]], *, batch_size: int
 ) -> list[float]:
     """The sum of log-probabilities of each continuation's ids after the prompt; 0 for one without ids.
 
     Args:
         model: in evaluation mode.
-        inputs: one prompt on the model's device.
+        prompt: one that was read, by `read` or `read_on`.
         continuations: ids of each text.
         batch_size: how many are read at once.
     """
     with torch.inference_mode():
-        logits_BV, cache = prefill(model, inputs)
-        first_V = logits_BV[0].log_softmax(dim=-1)
+        first_V = prompt.logits[0].log_softmax(dim=-1)
         scores: list[float] = []
         for start in range(0, len(continuations), batch_size):
             part = continuations[start : start + batch_size]
             firsts = [first_V[ids[0]].item() if ids else 0.0 for ids in part]
-            scores += [first + rest for first, rest in zip(firsts, _rest(model, part, cache, inputs), strict=True)]
+            rests = _rest(model, part, prompt.cache, prompt.inputs)
+            scores += [first + rest for first, rest in zip(firsts, rests, strict=True)]
     return scores
 
 
@@ -45,7 +45,7 @@ def _rest(model: Qwen2Audio, part: Sequence[Sequence[int]], cache: KVCache, inpu
     ids_BT = torch.tensor([[*ids, *[0] * (num_read + 1 - len(ids))] for ids in part], device=device)
     place_T = torch.arange(num_read, device=device)
     real_BT = place_T < torch.tensor([[len(ids) - 1] for ids in part], device=device)
-    cache = replace(cache)
+    cache = replace(cache, keys=list(cache.keys), values=list(cache.values))
     cache.keep(torch.zeros(len(part), dtype=torch.int64, device=device))
     embeddings = model.language_model.model.embed_tokens(ids_BT[:, :-1])
     positions_BT = (inputs.positions[:, -1:] + 1 + place_T).expand(len(part), -1)

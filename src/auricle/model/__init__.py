@@ -9,6 +9,7 @@ from auricle.model.config import AudioEncoderConfig, DecoderConfig, Qwen2AudioCo
 from auricle.model.inputs import ModelInput, PackedInput
 from auricle.model.outline import outline
 from auricle.model.packed import packed_hidden
+from auricle.model.parted_cache import PartedCache
 from auricle.model.qwen2_audio import Qwen2Audio
 from auricle.model.running_cache import RunningCache
 from auricle.model.splice import splice
@@ -20,6 +21,7 @@ __all__ = [
     "KVCache",
     "ModelInput",
     "PackedInput",
+    "PartedCache",
     "Qwen2Audio",
     "Qwen2AudioConfig",
     "RunningCache",

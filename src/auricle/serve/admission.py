@@ -4,9 +4,11 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
+from auricle.engines import GivenUpError
 from auricle.serve.wire.errors import ApiError
 
 _FIRST_GUESS_S = 1.0  # between two turns that end, before any did
@@ -40,13 +42,18 @@ class Admission:
         """In so many seconds those who wait now will have had their turn, at the pace of the last turns; 1 to 60."""
         return max(1, min(_LONGEST_WAIT_S, math.ceil(self._interval_s * (self.waiting + 1))))
 
-    async def enter(self) -> None:
+    async def enter(self, gone: Callable[[], Coroutine[Any, Any, None]] | None = None, *, begun: bool = False) -> None:
         """Wait for a turn; `leave` gives it back.
+
+        begun: part of what was let in already, and so finished in a drain.
+        gone: ends once the client has left: so does its wait, and the next one may have its place.
 
         Raises:
             ApiError: 429, too many wait; 503, the server is stopping.
+            GivenUpError: the client left.
         """
-        self.require_open()
+        if not begun:
+            self.require_open()
         if self.running < self._max_concurrency:
             self.running += 1
             return
@@ -54,15 +61,19 @@ class Admission:
             raise self.too_many(f"{self.running} requests run and {len(self._queue)} wait")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
+        watcher = None if gone is None else asyncio.ensure_future(gone())
+        if watcher is not None:
+            watcher.add_done_callback(lambda ended: self._give_up(turn, ended))
         try:
             await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+        except (asyncio.CancelledError, GivenUpError):
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self.leave()  # the turn came while its client left
-            else:
-                with suppress(ValueError):  # `leave` has passed over it already
-                    self._queue.remove(turn)
+            self._forget(turn)
             raise
+        finally:
+            if watcher is not None:
+                watcher.cancel()
 
     def leave(self) -> None:
         """Give the turn to the next who waits."""
@@ -95,6 +106,16 @@ class Admission:
             code="rate_limit_exceeded",
             headers={"Retry-After": str(self.retry_after_s)},
         )
+
+    def _give_up(self, turn: "asyncio.Future[None]", watcher: "asyncio.Future[None]") -> None:
+        """Its client has left, unless the watcher itself was stopped or failed."""
+        if not watcher.cancelled() and watcher.exception() is None and not turn.done():
+            turn.set_exception(GivenUpError())
+            self._forget(turn)
+
+    def _forget(self, turn: "asyncio.Future[None]") -> None:
+        with suppress(ValueError):  # `leave` has passed over it already
+            self._queue.remove(turn)
 
     def _note_pace(self) -> None:
         """Turns that end while others wait say how fast the queue moves."""

@@ -1,6 +1,7 @@
 """What all endpoints share, made once."""
 
 import anyio
+from starlette.requests import Request
 
 from auricle.engines import Service
 from auricle.serve.admission import Admission
@@ -8,7 +9,7 @@ from auricle.serve.settings import ServeSettings
 from auricle.serve.sound.decoding import Decoder
 from auricle.serve.sound.media import Media
 from auricle.serve.status.metrics import Metrics
-from auricle.serve.visit import Visit
+from auricle.serve.visit import Visit, until_gone
 
 
 class Gateway:
@@ -27,17 +28,21 @@ class Gateway:
         self.admission = Admission(max_concurrency=settings.max_concurrency, max_queue=settings.max_queue)
         self.decoder = Decoder(settings)
         self.media = Media(settings)
-        self.metrics = Metrics(self.admission, service)
+        self.metrics = Metrics(self.admission, service, lambda: self.num_live)
         self.num_live = 0
         self._limiter: anyio.CapacityLimiter | None = None
 
-    async def enter(self) -> Visit:
+    async def enter(self, client: Request | None = None, *, begun: bool = False) -> Visit:
         """Wait for a turn.
+
+        begun: part of what was let in already, and so finished in a drain.
+        client: whose body is read already; where it leaves, so does its place among those who wait.
 
         Raises:
             ApiError: 429, too many wait; 503, the server is stopping.
+            GivenUpError: the client left.
         """
-        await self.admission.enter()
+        await self.admission.enter(None if client is None else lambda: until_gone(client), begun=begun)
         try:
             if self._limiter is None:  # belongs to the event loop
                 self._limiter = anyio.CapacityLimiter(2 * self.settings.max_concurrency)

@@ -6,6 +6,7 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,7 @@ def run_server(
     _require_installed(settings)
     _log_to_stderr()
     _share_memory_among_threads()
+    _open_more_files()
     with listen(settings) as sock:
         from auricle.engines.open import open_service
 
@@ -129,6 +131,15 @@ def _require_installed(settings: ServeSettings) -> None:
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("auricle").setLevel(logging.INFO)
+
+
+def _open_more_files() -> None:
+    """As many as this user may: every connection is one, and 1024, the usual soft limit, are few."""
+    with suppress(ImportError, ValueError, OSError):  # macOS names a hard limit that it does not grant
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _share_memory_among_threads() -> None:

@@ -14,10 +14,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from auricle.serve.gateway import Gateway
-from auricle.serve.guard.connection import limited_protocol
+from auricle.serve.guard.connection import limited_protocol, most_connections
 
 _LOG = logging.getLogger(__name__)
 _HEAD_TIMEOUT_S = 30.0
+_SEND_TIMEOUT_S = 60.0
 _MESSAGE_BYTES = 2**24  # of a WebSocket: more than the 15 MB of sound that OpenAI takes in one event
 _LAST_S = 5.0  # after being told to end at once
 
@@ -33,7 +34,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=limited_protocol(_HEAD_TIMEOUT_S),
+                http=limited_protocol(_HEAD_TIMEOUT_S, send_timeout_s=_SEND_TIMEOUT_S, most=most_connections()),
                 lifespan="on",
                 log_config=None,
                 access_log=False,

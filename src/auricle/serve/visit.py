@@ -17,6 +17,7 @@ from auricle.serve.admission import Admission
 
 T = TypeVar("T")
 _WATCH_S = 0.2  # so often it is asked whether a client has left
+_UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # the latter is for nginx
 
 
 class Visit:
@@ -85,16 +86,21 @@ class Visit:
 
     async def _watch(self, client: Request) -> None:
         with suppress(RuntimeError):
-            while not await client.is_disconnected():
-                await asyncio.sleep(_WATCH_S)
+            await until_gone(client)
             self.session.cancel()
+
+
+async def until_gone(client: Request) -> None:
+    """Wait until a client whose body is read has left."""
+    while not await client.is_disconnected():
+        await asyncio.sleep(_WATCH_S)
 
 
 class EventStream(StreamingResponse):
     """Server-sent events of a visit, which ends with them, also when the client leaves before their end."""
 
     def __init__(self, visit: Visit, events: AsyncIterator[str]) -> None:
-        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+        super().__init__(events, media_type="text/event-stream", headers=_UNBUFFERED)
         self._visit = visit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -221,6 +221,15 @@
   document.addEventListener("focusin", event => {
     if (event.target.role === "combobox") event.target.select(); // so that typing searches
   });
+  document.addEventListener("keydown", event => { // gradio gives radios names of their own: arrows would do nothing
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step || event.target.type !== "radio") return;
+    const radios = [...event.target.closest("fieldset").querySelectorAll("input[type=radio]")];
+    const next = radios[(radios.indexOf(event.target) + step + radios.length) % radios.length];
+    event.preventDefault();
+    next.focus();
+    next.click();
+  });
   document.addEventListener("submit", event => {
     if (event.target.id !== "voice-form") return;
     event.preventDefault();

@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; with `stream`, server-sent events that each hold a chunk of it.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {}},  # events are no JSON that a schema could describe
     }
 }
 
@@ -38,7 +38,7 @@ def routes(gateway: Gateway) -> APIRouter:
     async def complete(request: Request, body: ChatRequest) -> Response:
         """The model's answer to a conversation with any number of recordings, whole or streamed."""
         require_consistent(body)
-        visit = await gateway.enter()
+        visit = await gateway.enter(request)
         try:
             return await _answer(gateway, visit, request, body)
         except BaseException:

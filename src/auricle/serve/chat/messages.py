@@ -6,6 +6,9 @@ from pydantic import Discriminator, Field, Tag
 
 from auricle.serve.wire.schemas import Neutral, Strict, tag_of_content, tag_of_role, tag_of_type
 
+MOST_PARTS = 128  # of a message
+MOST_MESSAGES = 1000
+
 
 class TextPart(Strict):
     """Some text."""
@@ -76,7 +79,7 @@ class AskingMessage(Strict):
     role: Literal["system", "developer", "user"]
     """`developer` means `system`."""
     content: Annotated[
-        Annotated[str, Tag("=text")] | Annotated[list[Part], Field(min_length=1), Tag("=list")],
+        Annotated[str, Tag("=text")] | Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS), Tag("=list")],
         Discriminator(tag_of_content),
     ]
     """A text, or texts and recordings in the order they are to be heard."""
@@ -88,11 +91,15 @@ class AssistantMessage(Strict):
     """A turn of the model."""
 
     role: Literal["assistant"]
-    content: Annotated[
-        Annotated[str, Tag("=text")] | Annotated[list[SaidPart], Field(min_length=1), Tag("=list")],
-        Discriminator(tag_of_content),
-    ]
-    """What it said."""
+    content: (
+        Annotated[
+            Annotated[str, Tag("=text")]
+            | Annotated[list[SaidPart], Field(min_length=1, max_length=MOST_PARTS), Tag("=list")],
+            Discriminator(tag_of_content),
+        ]
+        | None
+    )
+    """What it said; null, nothing."""
     name: Annotated[Any, Neutral()] = None
     refusal: Annotated[Any, Neutral("")] = None
     audio: Annotated[Any, Neutral()] = None

@@ -42,7 +42,7 @@ def read_messages(messages: list[AskingMessage | AssistantMessage], gateway: Gat
     turns, audios = [], []
     for number, message in enumerate(messages):
         content: list[str | Audio] = []
-        parts = [message.content] if isinstance(message.content, str) else message.content
+        parts = message.content if isinstance(message.content, list) else [message.content or ""]
         for index, part in enumerate(parts):
             if isinstance(part, InputAudioPart | AudioUrlPart):
                 content.append(Audio())
@@ -91,7 +91,10 @@ class _Listener:
     @contextmanager
     def _file(self, part: InputAudioPart | AudioUrlPart) -> Iterator[BinaryIO]:
         if isinstance(part, InputAudioPart):
-            yield io.BytesIO(_decode(part.input_audio.data))
+            recording, most_mb = _decode(part.input_audio.data), self._gateway.settings.max_upload_mb
+            if len(recording) > most_mb * 10**6:
+                raise ApiError(413, f"the recording is larger than {most_mb} MB, the limit here; send less")
+            yield io.BytesIO(recording)
             return
         with self._gateway.media.open(part.audio_url.url) as file:
             yield file
@@ -107,6 +110,10 @@ class _Listener:
 
 
 def _decode(data: str) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        pass
     try:
         return base64.b64decode(data.translate(_WHITESPACE), validate=True)
     except (binascii.Error, ValueError) as error:  # ValueError: letters beyond ASCII

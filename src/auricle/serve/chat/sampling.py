@@ -27,7 +27,7 @@ def require_consistent(body: ChatRequest) -> None:
             f"max_tokens {other} and max_completion_tokens {limit} disagree; give one of them",
         ),
         (
-            body.top_logprobs is not None and not body.logprobs,
+            bool(body.top_logprobs) and not body.logprobs,
             "top_logprobs",
             f"top_logprobs {body.top_logprobs} needs logprobs: true; add it, or leave top_logprobs out",
         ),

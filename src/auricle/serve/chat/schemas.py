@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from auricle.serve.chat.messages import Message
+from auricle.serve.chat.messages import MOST_MESSAGES, Message
 from auricle.serve.wire.schemas import Neutral, Strict, tag_of_content, tag_of_type
 
 
@@ -67,7 +67,7 @@ class ChatRequest(Strict):
     change the answer in a way this server cannot is refused unless its value is neutral; an unknown field is refused.
     """
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES)]
     """The conversation so far."""
     model: Annotated[str | None, Field(max_length=256)] = None
     """Any name: a server has one model, and answers under the name it was asked by."""

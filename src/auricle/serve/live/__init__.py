@@ -11,6 +11,7 @@ from auricle.serve.wire.errors import ApiError
 
 _SUBPROTOCOL = "realtime"  # browsers name it, for their key's sake
 _PATIENCE = Patience()
+_KEPT_BYTES = 2**30  # of the conversations of all connections together, about
 
 
 def routes(gateway: Gateway) -> APIRouter:
@@ -31,7 +32,8 @@ def routes(gateway: Gateway) -> APIRouter:
         try:
             offered = websocket.scope.get("subprotocols", [])
             await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
-            given = Given(gateway.settings.model_name, gateway.service.defaults)
+            share = lambda: _KEPT_BYTES // gateway.num_live  # noqa: E731
+            given = Given(gateway.settings.model_name, gateway.service.defaults, most_bytes=share)
             await Connection(websocket, LiveSession(settings, given), gateway, _PATIENCE).run()
         finally:
             gateway.num_live -= 1

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from auricle.engines import GivenUpError
 from auricle.serve.gateway import Gateway
 from auricle.serve.live.events import error_event
+from auricle.serve.live.inbox import Inbox
 from auricle.serve.live.jobs import Failed, Guess, Job, Report, Transcribe, reports
 from auricle.serve.live.outbox import Cancel, Close, Out
 from auricle.serve.live.session import LiveSession
@@ -23,7 +24,6 @@ from auricle.serve.wire.errors import ApiError, to_api_error
 _LOG = logging.getLogger(__name__)
 _SHORT_BYTES = 2**15  # a message that the event loop may handle itself
 _TICK_S = 0.5
-_MOST_MESSAGES = 8  # of one client that wait
 _TRIES = 5  # for a transcript that is sent away with 429
 _LONGEST_RETRY_S = 5.0
 _AWAY, _TOO_BIG, _BROKEN = 1001, 1009, 1011
@@ -51,17 +51,16 @@ class Connection:
         self._session = session
         self._gateway = gateway
         self._patience = patience
-        self._messages: asyncio.Queue[str | bytes | None] = asyncio.Queue(_MOST_MESSAGES)
         self._reports: asyncio.Queue[Report] = asyncio.Queue()
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._visits: dict[str, Visit] = {}
         self._news = asyncio.Event()
-        self._last_message_s = time.monotonic()
+        self._inbox = Inbox(websocket.receive, lambda: session.is_behind, self._news.set)
         self._closed = False
 
     async def run(self) -> None:
         """Serve the client."""
-        reader = asyncio.ensure_future(self._read())
+        reader = asyncio.ensure_future(self._inbox.read())
         try:
             await self._do(self._session.begin())
             while not self._closed:
@@ -85,16 +84,24 @@ class Connection:
             await self._do(self._session.report(self._reports.get_nowait()))
         if self._closed:
             return
-        if not self._messages.empty() and not self._session.is_behind:
-            await self._take(self._messages.get_nowait())
+        if self._inbox.gone:
+            raise WebSocketDisconnect
+        await self._tell_dropped()
+        self._inbox.look_again()
+        if len(self._inbox) and not self._session.is_behind:
+            await self._take(self._inbox.take())
             return
         self._news.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), _TICK_S)
 
-    async def _take(self, message: str | bytes | None) -> None:
-        if message is None:
-            raise WebSocketDisconnect
+    async def _tell_dropped(self) -> None:
+        if num := self._inbox.num_dropped:
+            self._inbox.num_dropped = 0
+            told = f"the server is busy: it waits for the words of earlier turns, and dropped {num} messages"
+            await self._do([error_event(ApiError(429, told, code="rate_limit_exceeded"))])
+
+    async def _take(self, message: str | bytes) -> None:
         if len(message) > self._patience.message_bytes:
             error = ApiError(413, f"a message of {len(message)} bytes: expected at most {self._patience.message_bytes}")
             await self._do([error_event(error), Close(_TOO_BIG, "the message is too large")])
@@ -106,23 +113,9 @@ class Connection:
     async def _look_at_the_time(self) -> None:
         if self._gateway.admission.draining:
             await self._do(self._session.stop())
-        elif time.monotonic() - self._last_message_s > self._patience.idle_s and not self._jobs:
+        elif time.monotonic() - self._inbox.last_s > self._patience.idle_s and not self._jobs:
             error = ApiError(408, f"nothing was sent for {self._patience.idle_s:g} s", code="idle_timeout")
             await self._do([error_event(error), Close(_AWAY, "nothing was sent for too long")])
-
-    async def _read(self) -> None:
-        while True:
-            got = await self._websocket.receive()
-            self._last_message_s = time.monotonic()
-            text, data = got.get("text"), got.get("bytes")
-            gone = got["type"] == "websocket.disconnect"
-            if gone:  # what it sent before is of no use any more
-                while not self._messages.empty():
-                    self._messages.get_nowait()
-            await self._messages.put(None if gone else data if text is None else text)
-            self._news.set()
-            if gone:
-                return
 
     async def _do(self, outs: list[Out]) -> None:
         for out in outs:
@@ -169,20 +162,20 @@ class Connection:
             self._tell(Failed(job.id, told))
 
     async def _enter(self, job: Job) -> Visit:
-        """Wait for a turn; a guess never waits, and leaves half of the turns to others."""
+        """Wait for a turn, also in a drain; a guess never waits, and leaves half of the turns to others."""
         admission = self._gateway.admission
-        if isinstance(job, Guess) and (
-            admission.waiting or 2 * admission.running >= self._gateway.settings.max_concurrency
-        ):
-            raise ApiError(429, "the server is busy")
+        if isinstance(job, Guess):
+            if admission.waiting or 2 * admission.running >= self._gateway.settings.max_concurrency:
+                raise ApiError(429, "the server is busy")
+            return await self._gateway.enter()
         for _ in range(_TRIES - 1 if isinstance(job, Transcribe) else 0):
             try:
-                return await self._gateway.enter()
+                return await self._gateway.enter(begun=True)
             except ApiError as error:
                 if error.status != 429:
                     raise
                 await asyncio.sleep(min(float(error.headers.get("Retry-After", 1)), _LONGEST_RETRY_S))
-        return await self._gateway.enter()
+        return await self._gateway.enter(begun=True)
 
     def _tell(self, report: Report) -> None:
         self._reports.put_nowait(report)

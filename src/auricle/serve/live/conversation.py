@@ -62,9 +62,13 @@ class Asked:
 
 
 class Conversation:
-    """Items in order; the oldest are forgotten where all together are too large."""
+    """Items in order; the oldest are forgotten where all together are too large.
 
-    def __init__(self) -> None:
+    most_bytes: a smaller limit for now.
+    """
+
+    def __init__(self, most_bytes: Callable[[], int] | None = None) -> None:
+        self._most_bytes = most_bytes or (lambda: _MOST_BYTES)
         self._items: list[Item] = []
         self.last_id: str | None = None
 
@@ -86,8 +90,8 @@ class Conversation:
         before = self._items[place - 1].id if place else self.last_id if after is None else None
         self.last_id = self._items[-1].id
         forgotten = []
-        num_bytes = sum(other.num_bytes for other in self._items)
-        while len(self._items) > 1 and (len(self._items) > _MOST_ITEMS or num_bytes > _MOST_BYTES):
+        num_bytes, most_bytes = sum(other.num_bytes for other in self._items), min(_MOST_BYTES, self._most_bytes())
+        while len(self._items) > 1 and (len(self._items) > _MOST_ITEMS or num_bytes > most_bytes):
             oldest = self._items.pop(0)
             num_bytes -= oldest.num_bytes
             forgotten.append(oldest.id)

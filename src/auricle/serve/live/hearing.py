@@ -17,6 +17,7 @@ from auricle.serve.live.outbox import Cancel, Out
 from auricle.serve.live.schema import Input
 
 _SHORTEST_SAMPLES = units.SAMPLE_RATE // 10  # a shorter commit is a mistake
+_HEARD_SAMPLES = 2048  # at once: four chunks of the detector cost little more than one
 _MOST_WAITING = 4  # transcripts; then the client is read no further
 _NAME = "conversation.item.input_audio_transcription"
 
@@ -53,6 +54,7 @@ class Hearing:
         self._microphone = Microphone(settings.format.encoding)
         self._listener = Listener(settings.voice, longest_s=longest_s, probability=probability)
         self._longest_s = longest_s
+        self._unheard: list[np.ndarray] = []
         self._item_id = new_id("item")
         self._guesser = Guesser()
         self._guess: Guess | None = None
@@ -70,6 +72,7 @@ class Hearing:
 
     def configure(self, settings: Input) -> None:
         """From the next sample on; another turn detection forgets an open stretch."""
+        self._hear_all()
         old, self._settings = self._settings, settings
         if settings.format != old.format:
             self._hear(self._microphone.finish())
@@ -95,7 +98,9 @@ class Hearing:
             samples = self._microphone.push(data)
         except UserError as error:
             raise invalid(str(error), param="audio", code="invalid_audio") from None
-        self._hear(samples)
+        self._unheard.append(samples)
+        if sum(map(len, self._unheard)) >= _HEARD_SAMPLES:
+            self._hear_all()
 
     def commit(self) -> None:
         """End the open stretch here.
@@ -103,6 +108,7 @@ class Hearing:
         Raises:
             ApiError: less than 100 ms are there.
         """
+        self._hear_all()
         num_samples = len(self._listener.open.waveform.samples)
         if num_samples < _SHORTEST_SAMPLES:
             raise invalid(
@@ -113,6 +119,7 @@ class Hearing:
 
     def clear(self) -> None:
         """Forget what was not committed."""
+        self._hear_all()
         self._listener.clear()
         self._open_next()
         self._out(event("input_audio_buffer.cleared", {}))
@@ -128,6 +135,13 @@ class Hearing:
             self._finish(job, guesser, report)
             if self._transcripts:
                 self._out(self._transcripts[0][0])
+
+    def _hear_all(self) -> None:
+        """What came since; portions of a few milliseconds would each cost what many of them do."""
+        if self._unheard:
+            samples = np.concatenate(self._unheard)
+            self._unheard.clear()
+            self._hear(samples)
 
     def _hear(self, samples: np.ndarray) -> None:
         for heard in self._listener.push(samples):

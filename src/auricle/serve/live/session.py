@@ -26,12 +26,14 @@ class Given:
     defaults: the model's own sampling.
     longest_s: of one turn, and of what is buffered without a commit.
     probability: another detector of speech than Silero's.
+    most_bytes: of the conversation, asked whenever it grows; it is never larger than Conversation's own limit.
     """
 
     model_name: str
     defaults: Sampling
     longest_s: float = 300
     probability: Probability | None = None
+    most_bytes: Callable[[], int] | None = None
 
 
 class LiveSession:
@@ -42,7 +44,7 @@ class LiveSession:
         self._given = given
         self._id = new_id("sess")
         self._outs: list[Out] = []
-        self._conversation = Conversation()
+        self._conversation = Conversation(given.most_bytes)
         self._hearing = Hearing(
             self._outs.append,
             Hooks(self._on_started, self._on_committed, self._on_stopped),

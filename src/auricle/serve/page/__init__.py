@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
@@ -13,7 +12,9 @@ from fastapi import FastAPI
 
 from auricle.errors import UserError
 from auricle.serve.gateway import Gateway
+from auricle.serve.page.folder import Folder
 
+_UPLOADS_AT_ONCE = 4  # so many of the largest size are kept, or more that are smaller
 T = TypeVar("T")
 
 
@@ -23,7 +24,7 @@ def mount_page(app: FastAPI, gateway: Gateway) -> FastAPI:
     Raises:
         UserError: gradio is not installed.
     """
-    folder = Path(_uploads().name)
+    folder = _uploads()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
         import gradio  # noqa: F401
@@ -31,12 +32,19 @@ def mount_page(app: FastAPI, gateway: Gateway) -> FastAPI:
         raise UserError(
             "the web page needs gradio, which is not installed; pip install 'auricle[serve]', or serve without the page"
         ) from None
-    inner = _with_loop(lambda: _build(gateway, folder))
+    inner = _with_loop(lambda: _build(gateway, folder.path))
     from auricle.serve.page.door import Door, PageMount
     from auricle.serve.page.login import Login
+    from auricle.serve.page.streams import Streams
 
     key = gateway.settings.api_key
-    app.router.routes.append(PageMount("/", Door(inner, None if key is None else Login(key))))
+    upload_bytes = gateway.settings.max_upload_mb * 10**6
+
+    def make_room(num_bytes: int) -> None:
+        folder.make_room(min(num_bytes, upload_bytes), most_bytes=_UPLOADS_AT_ONCE * upload_bytes)
+
+    door = Door(inner, None if key is None else Login(key), Streams(gateway.admission), make_room)
+    app.router.routes.append(PageMount("/", door))
     app.router.lifespan_context = _both(app, inner)
     return app
 
@@ -91,13 +99,13 @@ def _with_loop(build: Callable[[], T]) -> T:
 
 
 @cache
-def _uploads() -> tempfile.TemporaryDirectory[str]:
+def _uploads() -> Folder:
     """Where gradio keeps uploads: for this process alone, removed at its end.
 
     gradio reads the variable whenever it checks a path, and would else share /tmp/gradio with every other program.
     """
-    folder = tempfile.TemporaryDirectory(prefix="auricle-page-")
-    os.environ["GRADIO_TEMP_DIR"] = folder.name
+    folder = Folder()
+    os.environ["GRADIO_TEMP_DIR"] = str(folder.path)
     return folder
 
 

@@ -1,6 +1,5 @@
 """The analysis tab: recordings, a question, an answer that streams, and further questions."""
 
-import html
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,20 +7,19 @@ from typing import Any
 import gradio as gr
 
 from auricle import units
-from auricle.assistant import question_about
 from auricle.assistant.chat import Turn
 from auricle.audio import Waveform
 from auricle.conversation import Sampling
-from auricle.engines import GivenUpError, Request
+from auricle.engines import GivenUpError
 from auricle.errors import UserError
-from auricle.serve.page.parts import Said, tell
+from auricle.serve.page.conversation import Conversation, lines
+from auricle.serve.page.memory import Memory
+from auricle.serve.page.parts import tell
 from auricle.serve.page.picture import Heard, draw
 from auricle.serve.page.stay import Stay, Stays, sentence
 from auricle.serve.page.uploads import Uploads
 
 TAB = "analysis"
-_KEPT_TURNS = 20  # older ones are forgotten, with their recordings
-_KEPT_S = 1200  # seconds of recordings that a browser session may hold in memory
 QUESTIONS = (
     "What is said?",
     "Who speaks, and in which mood?",
@@ -31,49 +29,11 @@ QUESTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
-    """What has been said in one browser session.
-
-    turns: oldest first. files: those that have been heard, so that a further question does not send them again.
-    """
-
-    turns: tuple[Turn, ...] = ()
-    files: frozenset[str] = frozenset()
-
-    def request(self, question: str, heard: tuple[Waveform, ...]) -> Request:
-        """The next turn after all the others."""
-        past = [message for turn in self.turns for message in turn.messages]
-        audios = [audio for turn in self.turns for audio in turn.recordings]
-        return Request((*past, *question_about(question, len(heard))), (*audios, *heard))
-
-    def with_turn(self, turn: Turn, files: tuple[str, ...]) -> "Conversation":
-        """Longer by a turn; the oldest go where it grows too large."""
-        turns = (*self.turns, turn)[-_KEPT_TURNS:]
-        while len(turns) > 1 and sum(a.duration_s for turn in turns for a in turn.recordings) > _KEPT_S:
-            turns = turns[1:]
-        return Conversation(turns, self.files | set(files))
-
-    @property
-    def said(self) -> list[Said]:
-        """For the chat window."""
-        return [line for turn in self.turns for line in lines(turn.text, len(turn.recordings), turn.answer)]
-
-
-@dataclass(frozen=True, slots=True)
 class Listened:
     """All recordings of a turn are decoded."""
 
     heard: tuple[Waveform, ...]
     pictures: str
-
-
-def lines(question: str, num_recordings: int, answer: str) -> list[Said]:
-    """One turn for the chat window, which takes text for HTML whatever it is told."""
-    about = f"\n({num_recordings} recording{'s' if num_recordings > 1 else ''})" if num_recordings else ""
-    return [
-        {"role": "user", "content": html.escape(question + about, quote=False)},
-        {"role": "assistant", "content": html.escape(answer, quote=False)},
-    ]
 
 
 def settings(defaults: Sampling, temperature: float, max_tokens: float) -> Sampling:
@@ -101,7 +61,8 @@ def answered(
 class Analysis:
     """The handlers behind the tab's controls."""
 
-    def __init__(self, stays: Stays, uploads: Uploads, defaults: Sampling) -> None:
+    def __init__(self, stays: Stays, uploads: Uploads, memory: Memory, defaults: Sampling) -> None:
+        self._memory = memory
         self._stays = stays
         self._uploads = uploads
         self._defaults = defaults
@@ -145,6 +106,7 @@ class Analysis:
         else:
             status = tell("Done." + _warning(listened.heard))
         now = past.with_turn(Turn(question, listened.heard, said), new)
+        self._memory.keep(str(request.session_hash), now)
         yield now.said, skip, skip, status, now
 
     async def stop(self, request: gr.Request) -> None:
@@ -154,6 +116,7 @@ class Analysis:
     async def clear(self, request: gr.Request) -> tuple[Any, ...]:
         """Forget everything; values of (chat, question, pictures, status, conversation, files, recorded)."""
         self._stays.stop(str(request.session_hash), TAB)
+        self._memory.leave(str(request.session_hash))
         return [], "", "", tell("Cleared."), Conversation(), None, None
 
 

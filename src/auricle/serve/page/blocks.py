@@ -6,7 +6,9 @@ from typing import Any
 import gradio as gr
 
 from auricle.serve.gateway import Gateway
-from auricle.serve.page.analysis import QUESTIONS, Analysis, Conversation
+from auricle.serve.page.analysis import QUESTIONS, Analysis
+from auricle.serve.page.conversation import Conversation
+from auricle.serve.page.memory import Memory
 from auricle.serve.page.stay import Stays
 from auricle.serve.page.transcription import FORMATS, LANGUAGES, TRANSCRIBE, TRANSLATE, Transcription
 from auricle.serve.page.uploads import Uploads
@@ -22,19 +24,20 @@ _HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private
 def build(gateway: Gateway, folder: Path) -> gr.Blocks:
     """The page's components; uploads and downloads lie in `folder`."""
     settings = gateway.settings
-    stays, uploads = Stays(gateway), Uploads(gateway, folder)
+    stays, uploads, memory = Stays(gateway), Uploads(gateway, folder), Memory()
     with gr.Blocks(title="Auricle", analytics_enabled=False, delete_cache=(_STATE_S, _STATE_S)) as blocks:
         gr.HTML(f"<header><h1>Auricle</h1><p>It hears and answers. Model: {settings.model_name}</p></header>")
         with gr.Tabs(overflow_behavior="wrap"):
             with gr.Tab("Voice chat", id="voice"):
                 gr.HTML(VOICE, elem_id="voice", apply_default_css=False)
             with gr.Tab("Analysis", id="analysis"):
-                _analysis(Analysis(stays, uploads, gateway.service.defaults))
+                _analysis(Analysis(stays, uploads, memory, gateway.service.defaults))
             with gr.Tab("Transcription", id="transcription"):
                 _transcription(Transcription(stays, uploads, folder))
 
         async def leave(request: gr.Request) -> None:
-            stays.leave(str(request.session_hash))
+            for kept in (stays, uploads, memory):
+                kept.leave(str(request.session_hash))
 
         blocks.unload(leave)
     at_once = settings.max_concurrency + settings.max_queue

@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio.to_thread
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
@@ -12,6 +13,7 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auricle.serve.page.login import Login
+from auricle.serve.page.streams import Streams
 from auricle.serve.wire.errors import ApiError
 
 # gradio's own routes that the page needs. All else that gradio offers (its API, fetching addresses, proxying, screen
@@ -20,6 +22,7 @@ _NEEDED = re.compile(
     r"/|/config/?|/theme\.css|/favicon\.ico|/login/?|/page/(?:script|worklet|picture|v1/realtime)|/(?:assets|static)/.+"
     r"|/gradio_api/(?:queue/(?:join|data)|upload|upload_progress|startup-events|heartbeat/\w+|file=/.+)"
 )
+_DIGITS = 19  # of a length that may be meant
 _EVENT_BYTES = 2**20  # of one event: a few words, settings, and the names of uploaded files
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -45,11 +48,16 @@ class PageMount(Mount):
 
 
 class Door:
-    """An ASGI app around gradio's."""
+    """An ASGI app around gradio's.
 
-    def __init__(self, app: ASGIApp, login: Login | None) -> None:
+    make_room: called with the bytes of an upload before it is read; blocks.
+    """
+
+    def __init__(self, app: ASGIApp, login: Login | None, streams: Streams, make_room: Callable[[int], None]) -> None:
         self._app = app
         self._login = login
+        self._streams = streams
+        self._make_room = make_room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, ask for the key, or refuse."""
@@ -58,7 +66,7 @@ class Door:
         if isinstance(answer, Response):
             await answer(scope, receive, _with_headers(send))
         else:
-            await self._app(scope, answer, _with_headers(send))
+            await self._streams.run(self._app, scope, answer, _with_headers(send))
 
     async def _answer(self, connection: HTTPConnection, scope: Scope, receive: Receive) -> Response | Receive:
         """The whole answer, or what to receive further on."""
@@ -73,6 +81,11 @@ class Door:
             return ApiError(401, "log in first: open this server's page in a browser").response()
         if path == "/gradio_api/queue/join":
             return await _checked_event(Request(scope, receive))
+        if path == "/gradio_api/upload":
+            length = connection.headers.get("content-length", "")
+            await anyio.to_thread.run_sync(
+                self._make_room, int(length) if length.isdecimal() and len(length) < _DIGITS else 0
+            )
         return receive
 
 

@@ -1,5 +1,6 @@
 """The page's login: the server's key, once, for as long as the browser is open."""
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -10,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 _COOKIE = "auricle_page"
 _FORM_BYTES = 10_000
+_WRONG_S = 0.5  # before a wrong key is answered
 _FORM = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -64,6 +66,7 @@ class Login:
             return _form("")
         shown = await _password(request)
         if not hmac.compare_digest(hashlib.sha256(shown.encode()).digest(), self._key):
+            await asyncio.sleep(_WRONG_S)
             return _form('<p role="alert">That is not the key. It is what the server was started with: --api-key.</p>')
         answer = RedirectResponse("./", 303)
         answer.set_cookie(

@@ -17,10 +17,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class Stay:
-    """A visit that can be stopped from outside."""
+    """A visit that can be stopped from outside. session: the browser's."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: Visit, session: str) -> None:
         self.visit = visit
+        self.session = session
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -61,7 +62,7 @@ class Stays:
         stop: Callable[[], object] = waiting.cancel
         self._stops[place] = stop
         try:
-            stay = Stay(await _turn(waiting))
+            stay = Stay(await _turn(waiting), session)
             if self._stops.get(place) is stop:
                 self._stops[place] = stop = stay.stop
             else:  # stopped in the moment its turn came

@@ -18,11 +18,12 @@ _ASKED_ABOUT_S = 600  # twice what fits the context of any published model: 8192
 
 
 class Uploads:
-    """Opens what lies in one folder, and nothing else."""
+    """Opens what lies in one folder, and nothing else; what a browser session used goes with it."""
 
     def __init__(self, gateway: Gateway, folder: Path) -> None:
         self._gateway = gateway
         self._folder = folder.resolve()
+        self._used: dict[str, set[Path]] = {}
 
     @contextmanager
     def recording(self, path: str, stay: Stay, heard: Heard) -> Iterator[Decoded]:
@@ -35,9 +36,16 @@ class Uploads:
         place = Path(path).resolve()
         if not place.is_relative_to(self._folder) or not place.is_file():
             raise UserError(f"{name} is not here any more; upload it again")
+        self._used.setdefault(stay.session, set()).add(place)
         with place.open("rb") as file:
             decoded = self._gateway.decoder.decode(file, name)
             yield Decoded(name, lambda: heard.follow(stay.until_stopped(decoded.blocks())))
+
+    def leave(self, session: str) -> None:
+        """Remove what only this session used; gradio gives files of the same content one place."""
+        used = self._used.pop(session, set())
+        for place in used.difference(*list(self._used.values())):
+            place.unlink(missing_ok=True)
 
     def whole(self, path: str, stay: Stay, heard: Heard) -> Waveform:
         """All of a recording that a question is about.

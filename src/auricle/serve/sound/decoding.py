@@ -4,6 +4,7 @@ import io
 import logging
 import shutil
 import tempfile
+import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import BinaryIO
@@ -29,6 +30,7 @@ class Decoder:
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
         self._limits = Limits(settings.decode_memory_mb, settings.decode_timeout_s, settings.decode_timeout_s)
+        self._places = threading.BoundedSemaphore(2 * settings.max_concurrency)
         self.workers = Workers()
 
     def start(self) -> None:
@@ -50,14 +52,30 @@ class Decoder:
 
     def _limited(self, file: BinaryIO, name: str) -> Generator[np.ndarray, None, None]:
         num_samples = 0
-        with closing(self._blocks(file, name)) as blocks:
+        with self._place(), closing(self._blocks(file, name)) as blocks:
             for block in blocks:
                 num_samples += len(block)
                 if num_samples > self._settings.max_duration_s * units.SAMPLE_RATE:
-                    raise ApiError(
-                        413, f"{name} is longer than {self._settings.max_duration_s:g} s, the most this server takes"
-                    )
+                    raise self._too_long(name)
                 yield block
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Clients that left may have a recording decoded for a while yet: those are not too many either."""
+        if not self._places.acquire(blocking=False):
+            raise ApiError(
+                429,
+                "the server is busy: it decodes as many recordings as it may; try again later",
+                code="rate_limit_exceeded",
+                headers={"Retry-After": "1"},
+            )
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _too_long(self, name: str) -> ApiError:
+        return ApiError(413, f"{name} is longer than {self._settings.max_duration_s:g} s, the most this server takes")
 
     def _blocks(self, file: BinaryIO, name: str) -> Generator[np.ndarray, None, None]:
         limits, has_warned = self._limits, False
@@ -66,7 +84,10 @@ class Decoder:
                 for letter, content in frames:
                     if letter == decoder_process.END:
                         return
-                    if letter != decoder_process.WARNING:
+                    if letter == decoder_process.STATED:
+                        if _stated_s(content) > self._settings.max_duration_s:
+                            raise self._too_long(name)
+                    elif letter != decoder_process.WARNING:
                         yield _samples(letter, content)
                     elif not has_warned:  # one line of the log for each recording
                         has_warned = True
@@ -94,6 +115,13 @@ def _samples(letter: bytes, content: bytes) -> np.ndarray:
     if letter != decoder_process.SOUND or len(content) % 4:
         raise WorkerDiedError
     return np.frombuffer(content, np.float32)
+
+
+def _stated_s(content: bytes) -> float:
+    if len(content) != decoder_process.DURATION.size:
+        raise WorkerDiedError
+    (stated_s,) = decoder_process.DURATION.unpack(content)
+    return float(stated_s)
 
 
 @contextmanager

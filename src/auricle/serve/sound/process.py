@@ -6,6 +6,7 @@ and JSON; with one that asks for a recording come its file and the pipe that its
 goes back in frames: a letter, 4 bytes of length, what it holds.
 """
 
+import ctypes
 import gc
 import io
 import json
@@ -31,8 +32,10 @@ from auricle.errors import UserError
 
 LENGTH = struct.Struct("<I")
 FRAME = struct.Struct("<cI")
-SOUND, END, WARNING, REFUSED, NO_MEMORY = b"S", b"E", b"W", b"R", b"M"  # the letters of frames
+DURATION = struct.Struct("<d")  # s
+SOUND, END, WARNING, REFUSED, NO_MEMORY, STATED = b"S", b"E", b"W", b"R", b"M", b"D"  # the letters of frames
 _REAP_S = 1.0
+_PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 
 
 def main() -> None:
@@ -45,8 +48,10 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # pages that children share stay shared
     children: dict[int, int] = {}
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
     while True:
-        ready, _, _ = select.select([connection], [], [], _REAP_S if children else None)
+        ready = poll.poll(_REAP_S * 1000 if children else None)
         _reap(children)
         if ready:
             message, descriptors = _receive(connection)
@@ -75,6 +80,8 @@ def _warm_up() -> None:
         writer.setsampwidth(2)
         writer.setframerate(8000)
         writer.writeframes(bytes(4000))
+    file.seek(0)
+    _stated_s(file, "silence")
     file.seek(0)
     list(_blocks(file, "silence"))
 
@@ -106,6 +113,7 @@ def _fork(connection: socket.socket, message: dict[str, Any], descriptors: list[
         return child
     try:
         connection.close()
+        os.setsid()
         _limit(message["memory_mb"], message["cpu_s"])
         _decode(descriptors[0], descriptors[1], message["name"])
     except BrokenPipeError:
@@ -121,6 +129,7 @@ def _reap(children: dict[int, int]) -> None:
         with suppress(ChildProcessError):
             if os.waitpid(child, os.WNOHANG) == (0, 0):
                 continue
+            _kill_group(child)  # what it has started
         del children[job]
 
 
@@ -129,14 +138,26 @@ def _kill(child: int | None) -> None:
     if child is not None:
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
+        _kill_group(child)
+
+
+def _kill_group(child: int) -> None:
+    """End what a child may have started; it leads a session of its own."""
+    with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, of a group of ended processes
+        os.killpg(child, signal.SIGKILL)
 
 
 def _limit(memory_mb: int, cpu_s: float) -> None:
-    """Where a system does not know a limit (macOS: memory), the others hold all the same."""
+    """Where a system does not know a limit (macOS: memory), the others hold all the same.
+
+    Linux does not hold root to the limit on processes.
+    """
     import resource  # not every system has it; the module itself is imported by the server
 
     seconds = max(1, round(cpu_s))
-    limits = {"RLIMIT_CORE": 0, "RLIMIT_CPU": seconds, "RLIMIT_FSIZE": 0, "RLIMIT_NOFILE": 0}
+    limits = {"RLIMIT_CORE": 0, "RLIMIT_CPU": seconds, "RLIMIT_FSIZE": 0, "RLIMIT_NOFILE": 0, "RLIMIT_NPROC": 0}
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     with suppress(OSError), open("/proc/self/statm", "rb") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
         limits["RLIMIT_AS"] = used + memory_mb * 10**6
@@ -149,6 +170,9 @@ def _decode(file: int, pipe: int, name: str) -> None:
     """All of a recording's sound into the pipe, and how it ended."""
     logging.getLogger().handlers = [_ToServer(pipe)]
     try:
+        stated_s = _stated_s(io.BufferedReader(_Recording(file)), name)
+        if stated_s is not None:
+            _write(pipe, STATED, DURATION.pack(stated_s))
         for block in _blocks(io.BufferedReader(_Recording(file)), name):
             _write(pipe, SOUND, np.ascontiguousarray(block, np.float32).tobytes())
         _write(pipe, END, b"")
@@ -156,6 +180,12 @@ def _decode(file: int, pipe: int, name: str) -> None:
         _write(pipe, REFUSED, str(error).encode(errors="replace"))
     except MemoryError:
         _write(pipe, NO_MEMORY, b"")
+
+
+def _stated_s(file: Any, name: str) -> float | None:
+    from auricle.audio.decode import stated_duration_s
+
+    return stated_duration_s(file, name)
 
 
 def _blocks(file: Any, name: str) -> Iterator[np.ndarray]:

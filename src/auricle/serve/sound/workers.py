@@ -142,7 +142,8 @@ class Workers:
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "auricle.serve.sound.process", str(theirs.fileno())],
-                    env=environment | {"OMP_NUM_THREADS": "1"},
+                    env=environment
+                    | {"OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},  # no code of the working directory
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],

@@ -24,15 +24,17 @@ from auricle.serve.speech.schemas import (
 from auricle.serve.wire.schemas import Given
 
 _FRAMES_PER_S = 100  # what Whisper's `seek` counts
-_RENDERED = {"text": "txt", "srt": "srt", "vtt": "vtt"}
+_RENDERED = ("srt", "vtt")
 _INCOMPLETE = "\N{REPLACEMENT CHARACTER}"  # of a token that is a part of a character
 _UNKNOWN_LANGUAGE = "undetermined"  # nobody spoke, and nobody named it
 
 
 def answer(result: Result, wanted: Wanted) -> Response:
     """The whole answer, as its response_format says."""
+    if wanted.response_format == "text":
+        return PlainTextResponse(f"{result.text}\n" if result.text else "")
     if wanted.response_format in _RENDERED:
-        return PlainTextResponse(render_format(result, _RENDERED[wanted.response_format]))
+        return PlainTextResponse(render_format(result, wanted.response_format))
     if wanted.response_format == "verbose_json":
         return JSONResponse(_dumped(_verbose(result, wanted)))
     body = Transcription(text=result.text, usage=_usage(result), logprobs=_logprobs(result.segments))

@@ -19,7 +19,7 @@ def described(form: type[TextForm]) -> dict[str, Any]:
         "model": Transcription | TranscriptionVerbose,
         "content": {
             "text/plain": {"schema": {"type": "string"}},
-            "text/event-stream": {"schema": {"type": "string"}},
+            "text/event-stream": {},
         },
     }
     return {

@@ -1,6 +1,7 @@
 """What a client wants to be done with a recording, and how the assistant is told."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ F = TypeVar("F", bound=TextForm)
 _STRATEGY = "chunking_strategy"
 _STREAMED = ("json", "text")
 _MS_PER_S = 1000
+_REGION = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]{2,8})*")  # BCP 47: a region or a script is not heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,8 @@ def _wanted(form: TranscriptionForm, to: str | None) -> Wanted:
 
 def _language(form: TranscriptionForm) -> str:
     """`languages[]` names those that may be spoken; one of them says as much as `language`."""
-    spoken = {_checked("languages[]", language_code, language.strip()) for language in form.languages}
-    spoken |= {_checked("language", language_code, form.language.strip())} if form.language != "auto" else set()
+    spoken = {_checked("languages[]", _code, language) for language in form.languages}
+    spoken |= {_checked("language", _code, form.language)} if form.language != "auto" else set()
     if len(spoken) > 1:
         raise ApiError(
             400,
@@ -164,6 +166,13 @@ def _language(form: TranscriptionForm) -> str:
             code="unsupported_value",
         )
     return next(iter(spoken), "auto")
+
+
+def _code(language: str) -> str:
+    """Also of a name in capitals, EN, and of one with a region, en-US."""
+    language = language.strip()
+    region = _REGION.fullmatch(language)
+    return language_code(region[1].lower() if region else language)
 
 
 def _checked(param: str, read: Callable[[str], str], text: str) -> str:

@@ -103,6 +103,12 @@ class TranscriptionForm(TextForm):
     """Not supported."""
     vad_filter: Annotated[Any, Neutral("true", "True", "1")] = None
     """Only speech is heard; see chunking_strategy."""
+    condition_on_previous_text: Annotated[Any, Neutral("false", "False", "0")] = None
+    """Not supported."""
+    word_timestamps: Annotated[Any, Neutral("false", "False", "0")] = None
+    """Not supported."""
+    user: str | None = None
+    """Accepted; changes nothing."""
 
 
 class TranslationForm(TranscriptionForm):

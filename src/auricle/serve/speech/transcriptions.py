@@ -47,7 +47,7 @@ async def _respond(gateway: Gateway, request: Request, read: Callable[[Mapping[s
     form = await read_form(request, max_file_bytes=gateway.settings.max_upload_mb * _MB)
     try:
         wanted = read(form.texts)
-        visit = await gateway.enter()
+        visit = await gateway.enter(request)
     except BaseException:
         form.recording.close()
         raise

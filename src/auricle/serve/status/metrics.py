@@ -1,6 +1,6 @@
 """Counters for Prometheus."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -24,7 +24,7 @@ class Metrics:
     service: what `Visit`s should ask instead of the given one, so that all that is asked is counted.
     """
 
-    def __init__(self, admission: Admission, service: Service) -> None:
+    def __init__(self, admission: Admission, service: Service, num_live: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "auricle_requests", "Requests answered; 499: the client left.", ["method", "route", "status"],
@@ -36,7 +36,7 @@ class Metrics:
         )  # fmt: skip
         self.totals = Totals()
         self.service: Service = CountedService(service, self.totals)
-        self.registry.register(_Now(admission, service, self.totals))
+        self.registry.register(_Now(admission, service, self.totals, num_live))
         ProcessCollector(registry=self.registry)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -52,7 +52,8 @@ class Metrics:
 class _Now(Collector):
     """What is looked up when somebody asks: the queues, and the engine's own counts where it has them."""
 
-    def __init__(self, admission: Admission, service: Service, totals: Totals) -> None:
+    def __init__(self, admission: Admission, service: Service, totals: Totals, num_live: Callable[[], int]) -> None:
+        self._num_live = num_live
         self._admission = admission
         self._service = service
         self._totals = totals
@@ -61,6 +62,7 @@ class _Now(Collector):
         """One family for each count."""
         yield _gauge("auricle_requests_running", "Requests that have their turn.", self._admission.running)
         yield _gauge("auricle_requests_waiting", "Requests that wait for their turn.", self._admission.waiting)
+        yield _gauge("auricle_live_connections", "Live connections that are open.", self._num_live())
         yield from self._totals.families()
         for name, meaning in (("running", "being answered"), ("waiting", "that wait for room")):
             count = _number(getattr(self._service, f"num_{name}", None))

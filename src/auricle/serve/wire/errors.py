@@ -1,5 +1,6 @@
 """Everything that goes wrong, in the shape of OpenAI's errors: {"error": {message, type, param, code}}."""
 
+import errno
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
@@ -9,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from auricle.engines import GivenUpError
-from auricle.engines.upstream import UpstreamError
+from auricle.engines.upstream import UpstreamBusyError, UpstreamError
 from auricle.errors import ContextError, UserError
 from auricle.serve.wire.fields import describe_field
 from auricle.serve.wire.schemas import shown
@@ -83,13 +84,21 @@ def to_api_error(error: BaseException) -> ApiError:
         return ApiError(400, str(error))
     if isinstance(error, GivenUpError | ClientDisconnect):
         return ApiError(CLIENT_LEFT, "the client left")
+    if isinstance(error, UpstreamBusyError):
+        return _busy(str(error))
     if isinstance(error, UpstreamError):
         return ApiError(502, str(error), code="upstream_error")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return _busy("the server is busy: it has as many files open as it may; try again later")
     if isinstance(error, RequestValidationError):
         return ApiError(400, **describe_field(error.errors()[0]))
     if isinstance(error, HTTPException):
         return ApiError(error.status_code, str(error.detail), headers=error.headers)
     return ApiError(500, "the server failed on this request; its log says why")
+
+
+def _busy(message: str) -> ApiError:
+    return ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": "1"})
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -98,9 +107,11 @@ def add_error_handlers(app: FastAPI) -> None:
     async def answer(request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, HTTPException):
             error = _of_routing(request, error)
+        if is_ours(error):
+            raise error
         return to_api_error(error).response()
 
-    known = (ApiError, UserError, GivenUpError, ClientDisconnect, UpstreamError, RequestValidationError, HTTPException)
+    known = (ApiError, UserError, GivenUpError, ClientDisconnect, RequestValidationError, HTTPException, OSError)
     for kind in known:
         app.add_exception_handler(kind, answer)
 
