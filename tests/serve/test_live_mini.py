@@ -105,7 +105,8 @@ def test_partial_words_come_before_the_turn_ends_and_only_grow(mini_server: Runn
             connection.session.update(session={"type": "transcription"})  # answered once all before it is heard
             events += received(connection, "session.updated")
             until(lambda: mini_server.gateway.admission.running == 0)
-        events += received(connection, COMPLETED)
+        if not of_type(events, COMPLETED):  # the pause after the turn may have been heard meanwhile
+            events += received(connection, COMPLETED)
     kinds = [event.type for event in events]
     assert kinds.index(DELTA) < kinds.index("input_audio_buffer.speech_stopped")
     deltas = [event.delta for event in of_type(events, DELTA)]
