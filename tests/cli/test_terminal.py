@@ -18,7 +18,7 @@ def in_a_terminal() -> Callable[[str], str]:
     """A shell's line with `auricle` in it -> what the terminal gets; the line must end with exit code 0."""
 
     def run(line: str) -> str:
-        environment = os.environ | {"TERM": "xterm", "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"TERM": "xterm", "COLUMNS": "500", "OMP_NUM_THREADS": "1"}
         command = line.replace("auricle", f"{shlex.quote(sys.executable)} -m auricle.cli.main", 1)
         wide = (24, 500)  # rows, columns: nothing is wrapped
         child = pexpect.spawn("sh", ["-c", command], dimensions=wide, env=environment, timeout=60, encoding="utf-8")
