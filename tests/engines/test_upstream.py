@@ -181,6 +181,17 @@ def test_what_fails_before_its_first_piece_goes_to_another_server(
     assert ("the stream ended before the answer" in caplog.text) == (reply == (200, HELLO[:1]))
 
 
+def test_a_refusal_in_a_stream_is_the_clients_and_no_other_server_is_asked(
+    serve: Callable[..., Server], upstream: Callable[..., Any]
+):
+    strict, other = serve(), serve()
+    service = upstream(strict, other, pause_s=60)
+    strict.reply = other.reply = lambda _: (200, [{"error": {"message": "no such schema", "code": 400}}])
+    with pytest.raises(UserError, match="the upstream server answered 400 to model .*: no such schema"):
+        answered(service)
+    assert len(strict.bodies) + len(other.bodies) == 1
+
+
 def test_a_server_that_was_left_out_is_tried_again(serve: Callable[..., Server], upstream: Callable[..., Any]):
     broken, whole = serve(), serve()
     service = upstream(broken, whole, pause_s=0.2)

@@ -195,6 +195,8 @@ class UpstreamService:
         if isinstance(error, openai.APIStatusError) and error.status_code in _REFUSALS:
             with sentences(self._server):
                 raise error
+        if (code := _told_status(error)) in _REFUSALS:  # a stream that began with an error in place of a piece
+            raise UserError(f"the upstream server answered {code} to model {self._server.model!r}: {error}") from error
         _LOG.warning("%s: %s", upstream.url, error, exc_info=not isinstance(error, openai.OpenAIError))
         if isinstance(error, openai.APIStatusError) and error.status_code == _BUSY:
             return _IS_BUSY
@@ -251,3 +253,9 @@ class UpstreamService:
         await asyncio.gather(*tasks, return_exceptions=True)
         for upstream in self._upstreams:
             await upstream.client.close()
+
+
+def _told_status(error: Exception) -> int | None:
+    """The status that an error event of a stream names."""
+    code = str(getattr(error, "code", None))
+    return int(code) if code.isdecimal() else None
