@@ -187,7 +187,7 @@ def test_a_refusal_in_a_stream_is_the_clients_and_no_other_server_is_asked(
     strict, other = serve(), serve()
     service = upstream(strict, other, pause_s=60)
     strict.reply = other.reply = lambda _: (200, [{"error": {"message": "no such schema", "code": 400}}])
-    with pytest.raises(UserError, match="the upstream server answered 400 to model .*: no such schema"):
+    with pytest.raises(UserError, match=r"the upstream server answered 400 to model .*: no such schema"):
         answered(service)
     assert len(strict.bodies) + len(other.bodies) == 1
 
